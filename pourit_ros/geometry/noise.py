@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Uncertainty of the inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class NoiseModel:
+    """One-sigma noise of what the geometry is given.
+
+    `pixel`: of the mask's centre line, px, with `correlation` px along it (neighbouring rows of a
+    mask err together); `position` (m, per axis) and `angle` (rad, per axis): of the source and
+    the target pose.
+    """
+
+    pixel: float = 1.0
+    correlation: float = 8.0
+    position: float = 0.005
+    angle: float = float(np.radians(2.0))
