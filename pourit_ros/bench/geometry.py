@@ -74,7 +74,7 @@ def _trials(
             geometry = measure(scenario, rng)
         except NotEstimable as error:
             geometry = PourGeometry(problems=(error.reason,))
-        if geometry.landing_point is None or geometry.offset is None:
+        if geometry.problems:
             refused[geometry.problems[0]] += 1
         else:
             rows.append(_score(scenario, geometry))
@@ -84,6 +84,8 @@ def _trials(
 
 
 def _score(scenario: Scenario, geometry: PourGeometry) -> tuple[float, float, float]:
+    assert geometry.landing_point is not None
+    assert geometry.offset is not None
     truth = scenario.landing_point
     error = geometry.landing_point - truth
     true_offset = truth - scenario.target.mouth_in(scenario.T_base_target)

@@ -47,7 +47,7 @@ class Pose:
         """Build from a translation (m) and a quaternion in ROS order (x, y, z, w)."""
         t = np.asarray(translation, dtype=float).reshape(-1)
         q = np.asarray(xyzw, dtype=float).reshape(-1)
-        if t.shape != (3,) or q.shape != (4,) or not (np.isfinite(t).all() and np.isfinite(q).all()):
+        if t.shape != (3,) or q.shape != (4,) or not np.isfinite([*t, *q]).all():
             raise GeometryError('pose: needs 3 finite coordinates and a finite quaternion')
         norm = float(np.linalg.norm(q))
         if abs(norm - 1) > 0.01:
