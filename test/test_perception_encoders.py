@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Encoders: shapes, padding, ImageNet classes, and the published network's numbers."""
+
+import json
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+import torch
+import torch.nn.functional as F
+
+from pourit_ros.perception.errors import WeightsError
+from pourit_ros.perception.mix_transformer import DropPath, mit_b0, mit_b1
+from pourit_ros.perception.mobilenet_v2 import ImageNetClassifier, MobileNetV2, SameConv
+from pourit_ros.perception.multiscale import multi_scale_cam, with_mirror
+from pourit_ros.perception.published_network import PublishedNetwork
+
+
+@pytest.mark.parametrize('size', [(64, 96), (101, 67), (33, 32)])
+@pytest.mark.parametrize('build', [MobileNetV2, mit_b0])
+def test_stages_have_strides_4_8_16_32(build, size):
+    encoder = build().eval()
+    with torch.inference_mode():
+        stages = encoder(torch.randn(2, 3, *size))
+    expected = [
+        (2, c, -(-size[0] // s), -(-size[1] // s))
+        for c, s in zip(encoder.channels, (4, 8, 16, 32), strict=True)
+    ]
+    assert [tuple(stage.shape) for stage in stages] == expected
+
+
+def test_mobilenet_has_the_channels_of_the_paper():
+    assert MobileNetV2.channels == (24, 32, 96, 320)
+
+
+@pytest.mark.parametrize('size', [(8, 8), (9, 9), (8, 9), (9, 8), (1, 2)])
+@pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])
+def test_stride_2_pads_as_tensorflow_does(size, memory_format):
+    conv = SameConv(4, 4, 3, stride=2, groups=4, linear=True)
+    torch.nn.init.normal_(conv.bias)
+    x = torch.randn(2, 4, *size).to(memory_format=memory_format)
+    pad = []
+    for n in reversed(size):
+        total = max((-(-n // 2) - 1) * 2 + 3 - n, 0)
+        pad += [total // 2, total - total // 2]
+    expected = F.conv2d(F.pad(x, pad), conv.weight, conv.bias, 2, groups=4)
+    torch.testing.assert_close(conv(x), expected)
+
+
+def test_gradients_pass_through_activations_in_place():
+    torch.manual_seed(0)
+    conv = SameConv(2, 3, 3, stride=2).double()
+    x = torch.randn(1, 2, 6, 5, dtype=torch.double, requires_grad=True)
+    assert torch.autograd.gradcheck(conv, x)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ('picture', 'classes'), [('coffee', {967, 968}), ('chelsea', set(range(281, 286)))]
+)
+def test_imagenet_weights_name_pictures(shared_dir, picture, classes):
+    """Any slip in layer order, padding, activation or normalisation breaks this."""
+    model = ImageNetClassifier().eval()
+    model.load_imagenet(shared_dir / 'weights/mobilenet_v2_imagenet.npz')
+    rgb = getattr(skimage.data, picture)()
+    side = min(rgb.shape[:2])
+    top, left = (rgb.shape[0] - side) // 2, (rgb.shape[1] - side) // 2
+    rgb = cv2.resize(
+        rgb[top : top + side, left : left + side], (224, 224), interpolation=cv2.INTER_AREA
+    )
+    with torch.inference_mode():
+        images = MobileNetV2.normalise(torch.from_numpy(rgb).permute(2, 0, 1)[None])
+        probabilities = model(images).softmax(1)[0]
+    assert probabilities.argmax().item() - 1 in classes
+    assert sum(probabilities[c + 1].item() for c in classes) > 0.8
+
+
+def test_foreign_imagenet_archives_are_refused(tmp_path):
+    with pytest.raises(WeightsError, match=r'missing\.npz'):
+        MobileNetV2().load_imagenet(tmp_path / 'missing.npz')
+    np.savez(tmp_path / 'other.npz', **{'00.weight': np.zeros((8, 3, 3, 3), np.float32)})
+    with pytest.raises(WeightsError, match=r'00\.weight has shape \(8, 3, 3, 3\)'):
+        MobileNetV2().load_imagenet(tmp_path / 'other.npz')
+    (tmp_path / 'text.npz').write_text('no archive')
+    with pytest.raises(WeightsError, match='not a MobileNetV2 npz archive'):
+        MobileNetV2().load_imagenet(tmp_path / 'text.npz')
+
+
+def test_drop_path_keeps_the_mean_and_drops_whole_samples():
+    torch.manual_seed(0)
+    drop = DropPath(0.25)
+    y = drop(torch.ones(4000, 3, 2))
+    torch.testing.assert_close(y.unique(), torch.tensor([0.0, 4 / 3]))
+    assert torch.equal(y.amin((1, 2)), y.amax((1, 2)))
+    assert y.mean().item() == pytest.approx(1, abs=0.03)
+    assert torch.equal(drop.eval()(torch.ones(5)), torch.ones(5))
+
+
+def test_mit_regularises_in_training_only():
+    encoder = mit_b0(dropout=0.1, drop_path=0.3)
+    images = torch.randn(1, 3, 32, 32)
+    with torch.no_grad():
+        assert not torch.equal(encoder(images)[-1], encoder(images)[-1])
+        encoder.eval()
+        assert torch.equal(encoder(images)[-1], encoder(images)[-1])
+    rates = [m.probability for m in encoder.modules() if isinstance(m, DropPath)]
+    np.testing.assert_allclose(rates, np.linspace(0, 0.3, 8), atol=1e-7)
+
+
+def test_mit_b1_has_the_size_that_the_paper_states():
+    """Table 6 of SegFormer: 13.1 M with the ImageNet head left out."""
+    assert sum(p.numel() for p in mit_b1().parameters()) == pytest.approx(13.15e6, rel=0.005)
+
+
+def _published_parameter(key: str, shape: list[int]) -> torch.Tensor:
+    r = np.random.default_rng(zlib.crc32(key.encode())).standard_normal(shape)
+    centre = float(key.endswith('.weight') and len(shape) == 1)
+    scale = 0.1 if len(shape) == 1 else 1 / np.sqrt(np.prod(shape[1:]))
+    return torch.from_numpy((centre + scale * r).astype(np.float32))
+
+
+@pytest.fixture(scope='module')
+def published(shared_dir):
+    keys = json.loads((shared_dir / 'research/published_network_keys.json').read_text())
+    model = PublishedNetwork().eval()
+    model.load_state_dict({k: _published_parameter(k, shape) for k, shape in keys.items()})
+    return model
+
+
+@pytest.mark.shared
+def test_published_network_has_the_published_keys(shared_dir):
+    keys = json.loads((shared_dir / 'research/published_network_keys.json').read_text())
+    state = PublishedNetwork().state_dict()
+    assert len(keys) == 179
+    assert {key: list(value.shape) for key, value in state.items()} == keys
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(('i', 'size'), [(0, (128, 128)), (1, (96, 160))])
+def test_published_network_gives_the_published_numbers(shared_dir, published, i, size):
+    oracle = np.load(shared_dir / 'research/published_network_oracle.npz')
+    images = np.random.default_rng(i).standard_normal((2, 3, *size)).astype(np.float32)
+    x = torch.from_numpy(images)
+    with torch.inference_mode():
+        outputs = {
+            'logits': published(x),
+            'cam': published.cam(x),
+            'feature_mean': published.features(x).mean((2, 3)),
+            'multi_scale_cam': multi_scale_cam(published.cam, x),
+            'multi_scale_logits': published(with_mirror(x)),
+        }
+    for name, value in outputs.items():
+        expected = oracle[f'{name}_{i}']
+        np.testing.assert_allclose(
+            value.numpy(), expected, rtol=0, atol=1e-4 * np.abs(expected).max(), err_msg=name
+        )
