@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 package_name = 'pourit_ros'
 share = f'share/{package_name}'
 
-nodes = ['liquid_perception', 'pour_monitor', 'bag_player']
+nodes = ['liquid_perception', 'pour_monitor', 'bag_player', 'recorder']
 perception = [
     'numpy>=1.24',
     'opencv-python-headless>=4.7',
@@ -17,6 +17,7 @@ perception = [
 ]
 tools = [
     'open3d>=0.18',
+    'av>=11',
     'plotly>=5.18',
     'PyYAML>=6.0',
     'rich>=13.0',

@@ -53,7 +53,7 @@ class Trials:
 
 
 def exact_trials(count: int, seed: int) -> Iterator[Trials | None]:
-    """Exact projections of the centre line, exact poses; yields None per trial, then the result."""
+    """Exact projections and poses; yields None for each trial, then the result."""
     return _trials(count, seed, _measure_exact)
 
 

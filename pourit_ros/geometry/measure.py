@@ -76,7 +76,7 @@ def measure_pour(
 ) -> PourGeometry:
     """Measure one frame's liquid cloud against the target; never raises for want of evidence.
 
-    The base frame's z axis points up. Without a target pose the lowest point and the stream remain.
+    The base frame's z axis points up. Without a target pose, lowest point and stream remain.
     """
     noise = noise or NoiseModel()
     if len(cloud) == 0:

@@ -158,8 +158,9 @@ def _shade(
     light: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    color = environment(direction)
     found = np.isfinite(hits.t)
+    color = np.zeros_like(direction)
+    color[~found] = environment(direction[~found])
     points = eye + hits.t[:, None] * direction
     # A soft shadow: one jittered ray a sample, averaged by the supersampling.
     spread = light + 0.06 * rng.standard_normal((int(found.sum()), 3))
