@@ -93,12 +93,13 @@ class PourPipeline:
     """Image and poses in, distance out.
 
     `observe` is the camera's half (node `liquid_perception`), `estimate` the target's half (node
-    `pour_monitor`); calling the pipeline runs both.
+    `pour_monitor`); calling the pipeline runs both. `lift` is `observe` with a segmentation from
+    elsewhere; a pipeline that is never given images needs no segmenter.
     """
 
     def __init__(
         self,
-        segmenter: SegmenterLike,
+        segmenter: SegmenterLike | None,
         source: Container,
         target: Container,
         plane: PlaneMode = 'axis',
@@ -117,7 +118,12 @@ class PourPipeline:
 
     def observe(self, frame: Frame) -> Observation:
         """Segment the image and lift the liquid."""
-        segmentation = self.segmenter.segment(frame.color)
+        if self.segmenter is None:
+            raise TypeError('this pipeline was made without a segmenter')
+        return self.lift(frame, self.segmenter.segment(frame.color))
+
+    def lift(self, frame: Frame, segmentation: Segmentation) -> Observation:
+        """Lift the liquid of a frame that is segmented already."""
         cloud, problem = LiquidCloud.empty(), ''
         if segmentation.present:
             try:

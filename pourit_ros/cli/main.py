@@ -8,8 +8,8 @@ import sys
 import typer
 
 from .. import __version__
+from ..errors import InputError
 from . import bench, demo, lift, replay, segment
-from .errors import CommandError
 
 app = typer.Typer(
     name='pourit',
@@ -45,8 +45,7 @@ def main() -> None:
     """Run the command line; bad input ends with one line on stderr and exit status 2."""
     try:
         app()
-    except (CommandError, OSError, ValueError) as error:
-        # Every package of pourit_ros names its bad input in a ValueError of its own.
+    except (InputError, OSError) as error:
         line = ' '.join(str(error).split())
         print(f'pourit: {line}', file=sys.stderr)
         sys.exit(2)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The two ways in which geometry says no."""
 
+from ..errors import InputError
 
-class GeometryError(ValueError):
+
+class GeometryError(InputError):
     """The input itself is wrong: a non-rotation, intrinsics without focal length, ..."""
 
 

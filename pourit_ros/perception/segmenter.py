@@ -62,7 +62,7 @@ class Segmenter:
         Raises WeightsError (a ValueError), and ValueError for a device that is not there.
         """
         if device not in ('auto', 'cpu', 'cuda'):
-            raise ValueError(f'unknown device {device!r}, choose auto, cpu or cuda')
+            raise WeightsError(f'unknown device {device!r}, choose auto, cpu or cuda')
         cuda = torch.cuda.is_available()
         if device == 'cuda' and not cuda:
             raise ValueError('device cuda: torch sees no CUDA device here, choose cpu or auto')
