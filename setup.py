@@ -17,11 +17,11 @@ perception = [
 ]
 tools = [
     'open3d>=0.18',
-    'av>=11',
+    'av>=12',
     'plotly>=5.18',
     'PyYAML>=6.0',
     'rich>=13.0',
-    'rosbags>=0.10',
+    'rosbags>=0.11',
     'typer>=0.12',
 ]
 # Real ROS 2 for machines without a ROS installation; one distribution, pinned.

@@ -69,7 +69,12 @@ def test_fault_ends_dry_when_the_flow_has_ended():
 
 @pytest.mark.parametrize(
     ('before', 'frame', 'after'),
-    [('.', '.', 'searching'), ('.', 'p', 'fault'), ('.', 'v', 'searching'), ('vv', 'v', 'flowing')],
+    [
+        ('.', '.', 'searching'),
+        ('.', 'p', 'fault'),
+        ('.', 'v', 'searching'),
+        ('vv', 'v', 'flowing'),
+    ],
 )
 def test_fault_from_outside_ends_with_evidence(before, frame, after):
     machine = PourStateMachine()

@@ -1,1 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
+"""ROS messages to and from numpy, without ROS.
+
+Decoding is duck-typed: it takes rclpy's messages and rosbags' dataclasses alike. Encoding builds
+plain field dicts that `ros.fill` and `rosbag.build` turn into either.
+"""
+
+from .decode import MessageError
+
+__all__ = ['MessageError']

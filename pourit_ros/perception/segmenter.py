@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..errors import InputError
 from .classifier import LiquidClassifier
 from .letterbox import Letterbox
 from .masks import keep_stream
@@ -59,16 +60,16 @@ class Segmenter:
         """Load weights by file or name.
 
         threads: of torch, for the whole process; None leaves them as they are.
-        Raises WeightsError (a ValueError), and ValueError for a device that is not there.
+        Raises WeightsError, and InputError for a device that is not there.
         """
         if device not in ('auto', 'cpu', 'cuda'):
-            raise WeightsError(f'unknown device {device!r}, choose auto, cpu or cuda')
+            raise InputError(f'unknown device {device!r}, choose auto, cpu or cuda')
         cuda = torch.cuda.is_available()
         if device == 'cuda' and not cuda:
-            raise ValueError('device cuda: torch sees no CUDA device here, choose cpu or auto')
+            raise InputError('device cuda: torch sees no CUDA device here, choose cpu or auto')
         if threads is not None:
             if threads < 1:
-                raise ValueError(f'threads is {threads}, it must be at least 1')
+                raise InputError(f'threads is {threads}, it must be at least 1')
             torch.set_num_threads(threads)
         model, metadata = load_weights(weights)
         return cls(model, metadata, 'cuda' if cuda and device != 'cpu' else 'cpu')

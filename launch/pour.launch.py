@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Perception and monitor beside a camera driver.
+
+ros2 launch pourit_ros pour.launch.py base_frame:=fr3_link0 source_frame:=bottle target_frame:=cup
+
+The camera's topics default to those of realsense2_camera, which needs align_depth.enable:=true and
+enable_sync:=true. Give the driver the same FASTRTPS_DEFAULT_PROFILES_FILE (see
+config/fastdds_large_images.xml), or large images are lost between the two processes.
+"""
+
+import os
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+CAMERA = '/camera/camera'
+ARGUMENTS = {
+    'namespace': ('pourit', 'Namespace of the nodes.'),
+    'params_file': (
+        PathJoinSubstitution([FindPackageShare('pourit_ros'), 'config', 'pourit.yaml']),
+        'Parameters that the arguments below do not name.',
+    ),
+    'use_sim_time': ('false', 'Take time from /clock.'),
+    'autostart': ('true', 'Configure and activate the nodes at start.'),
+    'log_level': ('info', 'debug, info, warn, error.'),
+    'weights': ('default', 'Weights file or name.'),
+    'device': ('auto', 'auto, cpu, cuda.'),
+    'source': ('pourit_bottle', 'Source container, see config/containers.yaml.'),
+    'target': ('cup', 'Target container, see config/containers.yaml.'),
+    'base_frame': ('base', "The robot's base, z up."),
+    'source_frame': ('', 'TF frame of the source container; empty: source_pose_topic.'),
+    'target_frame': ('', 'TF frame of the target container; empty: target_pose_topic.'),
+    'color_topic': (f'{CAMERA}/color/image_raw', 'Colour image.'),
+    'camera_info_topic': (f'{CAMERA}/color/camera_info', 'Its intrinsics.'),
+    'depth_topic': (f'{CAMERA}/aligned_depth_to_color/image_raw', 'Depth aligned to colour.'),
+    'source_pose_topic': ('source_pose', 'PoseStamped of the source container.'),
+    'target_pose_topic': ('target_pose', 'PoseStamped of the target container.'),
+    'camera_pose_topic': ('camera_pose', 'PoseStamped of the optical frame; else TF.'),
+}
+
+
+def generate_launch_description() -> LaunchDescription:
+    argument = {name: LaunchConfiguration(name) for name in ARGUMENTS}
+    poses = [
+        (f'{role}_pose', argument[f'{role}_pose_topic']) for role in ('source', 'target', 'camera')
+    ]
+
+    def node(executable: str, parameters: list[str], remappings: list[tuple]) -> Node:
+        return Node(
+            package='pourit_ros',
+            executable=executable,
+            name=executable,
+            namespace=argument['namespace'],
+            parameters=[
+                ParameterFile(argument['params_file'], allow_substs=True),
+                # Names stay text, even one that YAML would read as a number.
+                {name: ParameterValue(argument[name], value_type=str) for name in parameters},
+                {
+                    name: ParameterValue(argument[name], value_type=bool)
+                    for name in ('use_sim_time', 'autostart')
+                },
+            ],
+            remappings=remappings,
+            arguments=['--ros-args', '--log-level', argument['log_level']],
+            output='screen',
+        )
+
+    actions = [
+        DeclareLaunchArgument(name, default_value=default, description=description)
+        for name, (default, description) in ARGUMENTS.items()
+    ]
+    # Other middlewares do not read it.
+    if not os.environ.get('FASTRTPS_DEFAULT_PROFILES_FILE'):
+        share = get_package_share_directory('pourit_ros')
+        profile = os.path.join(share, 'config', 'fastdds_large_images.xml')
+        actions.append(SetEnvironmentVariable('FASTRTPS_DEFAULT_PROFILES_FILE', profile))
+    frames = ['base_frame', 'target_frame']
+    return LaunchDescription(
+        [
+            *actions,
+            node(
+                'liquid_perception',
+                ['weights', 'device', 'source', 'source_frame', *frames],
+                [
+                    ('color/image', argument['color_topic']),
+                    ('color/camera_info', argument['camera_info_topic']),
+                    ('depth/image', argument['depth_topic']),
+                    *poses,
+                ],
+            ),
+            node('pour_monitor', ['target', *frames], poses),
+        ]
+    )

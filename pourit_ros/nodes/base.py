@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the lifecycle nodes have in common: parameters, inputs, transitions, ending."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode, LifecyclePublisher, LifecycleState
+from rclpy.lifecycle import TransitionCallbackReturn as Transition
+from rclpy.qos import DurabilityPolicy, QoSProfile
+
+from ..messages.contract import Topic
+from ..messages.encode import Fields
+from ..messages.ros import fill, message_class
+from .diagnostics import Health
+from .parameters import Parameter, declare
+from .qos import Input, output_qos
+
+# How often inputs look for publishers; graph look-ups cost 0.1 ms each.
+REFRESH_PERIOD = 0.2
+
+COMMON = (
+    Parameter('autostart', True, 'Configure and activate at start; else wait for transitions.'),
+    Parameter(
+        'reliability',
+        'auto',
+        'QoS reliability of the inputs; auto: what their publishers offer.',
+        choices=('auto', 'reliable', 'best_effort'),
+    ),
+    Parameter(
+        'await_subscriptions',
+        0,
+        'Take no input before this many subscriptions to the outputs, all topics together, are '
+        'there. For replays in which no frame may be lost.',
+        high=100,
+    ),
+)
+
+
+class ManagedNode(LifecycleNode):
+    """Lifecycle node with table-driven parameters, inputs of automatic QoS and one way to end.
+
+    Subclasses fill in `configure` (read parameters, load, advertise), `activate`, `deactivate`
+    and `cleanup`. A ValueError out of `configure` or `activate` is a refusal: its line is logged
+    and the transition fails.
+    """
+
+    def __init__(self, name: str, parameters: Sequence[Parameter]) -> None:
+        super().__init__(name)
+        self.health = Health(self)
+        self.finished = False
+        self.status = 0
+        self._configured = False
+        self._inputs: list[Input] = []
+        self._outputs: dict[str, LifecyclePublisher] = {}
+        # Wakes the executor when another thread has something to say.
+        self._wake = self.create_guard_condition(lambda: None)
+        self._refresh = self.create_timer(REFRESH_PERIOD, self._refresh_inputs)
+        self._refresh.cancel()
+        declare(self, (*COMMON, *parameters), lambda: self._configured)
+
+    def value(self, parameter: str) -> Any:
+        """Value of a declared parameter."""
+        return self.get_parameter(parameter).value
+
+    # --- hooks -------------------------------------------------------------------------------
+
+    def configure(self) -> None:
+        """Read parameters, load what is heavy, advertise outputs; may raise ValueError."""
+
+    def activate(self) -> None:
+        """Start working; may raise ValueError."""
+
+    def deactivate(self) -> None:
+        """Stop working; never raises."""
+
+    def cleanup(self) -> None:
+        """Free what `configure` made; never raises."""
+
+    # --- inputs and outputs ------------------------------------------------------------------
+
+    def advertise(self, name: str, type_name: str, qos: QoSProfile) -> LifecyclePublisher:
+        """Create a publisher that lives until clean-up."""
+        publisher = self.create_lifecycle_publisher(message_class(type_name), name, qos)
+        self._outputs[name] = publisher
+        return publisher
+
+    def advertise_contract(self, topics: Sequence[Topic]) -> None:
+        """Create the publishers of a part of the contract."""
+        for topic in topics:
+            self.advertise(topic.name, topic.type, output_qos(topic))
+
+    def send(self, name: str, fields: Fields) -> None:
+        """Publish a message of the contract."""
+        publisher = self._outputs[name]
+        publisher.publish(fill(publisher.msg_type, fields))
+
+    def send_raw(self, name: str, data: bytes) -> None:
+        """Publish a message that is serialised already."""
+        self._outputs[name].publish(data)
+
+    def subscription_counts(self) -> dict[str, int]:
+        """Matched subscriptions by output."""
+        return {name: out.get_subscription_count() for name, out in self._outputs.items()}
+
+    def wanted(self, name: str) -> bool:
+        """Whether anybody listens to an output."""
+        return self._outputs[name].get_subscription_count() > 0
+
+    def subscribe(
+        self,
+        type_name: str,
+        topic: str,
+        callback: Callable[[Any], None],
+        depth: int,
+        durability: DurabilityPolicy = DurabilityPolicy.VOLATILE,
+        raw: bool = False,
+    ) -> None:
+        """Subscribe to an input, while active, as soon as its publisher is known.
+
+        `raw`: the callback gets the message in CDR.
+        """
+        profile = QoSProfile(depth=depth, durability=durability)
+        reliability = self.value('reliability')
+        self._inputs.append(
+            Input(self, message_class(type_name), topic, callback, profile, reliability, raw)
+        )
+
+    def _refresh_inputs(self) -> None:
+        awaited = self.value('await_subscriptions')
+        started = any(source.subscribed for source in self._inputs)
+        if not started and sum(self.subscription_counts().values()) < awaited:
+            return
+        for source in self._inputs:
+            source.refresh()
+
+    # --- transitions -------------------------------------------------------------------------
+
+    def autostart(self) -> None:
+        """Configure and activate if the parameter says so; a refusal ends the node, status 1."""
+        if not self.value('autostart'):
+            return
+        for trigger in (self.trigger_configure, self.trigger_activate):
+            if trigger() is not Transition.SUCCESS:
+                self.finish(1)
+                return
+
+    def on_configure(self, state: LifecycleState) -> Transition:
+        """See LifecycleNode."""
+        if not self._attempt(self.configure):
+            self._free()
+            return Transition.FAILURE
+        self._configured = True
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> Transition:
+        """See LifecycleNode."""
+        super().on_activate(state)
+        if not self._attempt(self.activate):
+            self._stop()
+            return Transition.FAILURE
+        self._refresh_inputs()
+        self._refresh.reset()
+        self.health.active = True
+        return Transition.SUCCESS
+
+    def on_deactivate(self, state: LifecycleState) -> Transition:
+        """See LifecycleNode."""
+        self._stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> Transition:
+        """See LifecycleNode."""
+        self._free()
+        return Transition.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> Transition:
+        """See LifecycleNode."""
+        self._stop()
+        self._free()
+        return Transition.SUCCESS
+
+    def _attempt(self, step: Callable[[], None]) -> bool:
+        try:
+            step()
+        except ValueError as error:
+            self.get_logger().error(' '.join(str(error).split()))
+            return False
+        except Exception as error:
+            # rclpy would swallow it: a defect must be seen.
+            self.get_logger().fatal(f'{type(error).__name__}: {" ".join(str(error).split())}')
+            return False
+        return True
+
+    def _stop(self) -> None:
+        self.health.active = False
+        self._refresh.cancel()
+        for source in self._inputs:
+            source.close()
+        self._inputs.clear()
+        self.deactivate()
+
+    def _free(self) -> None:
+        self.cleanup()
+        for publisher in self._outputs.values():
+            self.destroy_lifecycle_publisher(publisher)
+        self._outputs.clear()
+        self._configured = False
+
+    # --- ending ------------------------------------------------------------------------------
+
+    def request_stop(self) -> None:
+        """SIGINT or SIGTERM came; called from another thread."""
+        self.finish(0)
+
+    def finish(self, status: int) -> None:
+        """End the process with this exit status after the present callback; any thread."""
+        self.status = self.status or status
+        self.finished = True
+        self._wake.trigger()
+
+    def end(self) -> None:
+        """Tear down from whatever state the node is in."""
+        self._stop()
+        self._free()

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Health of a node on /diagnostics, once a second."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
+
+PERIOD = 1.0
+# Latency and work are quantiles over this many answers: 3 to 10 s at camera rate.
+WINDOW = 100
+# A stamp further from now than this belongs to a recording, and its age is no latency.
+RECORDED = 10.0
+
+
+class Health:
+    """Counts what a node takes in, answers and drops, and publishes it. Any thread may report."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._lock = threading.Lock()
+        self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        node.create_timer(PERIOD, self._publish)
+        self._since = time.monotonic()
+        self._received = 0
+        self._answered = 0
+        self._latency: deque[float] = deque(maxlen=WINDOW)
+        self._work: dict[str, deque[float]] = {}
+        self._drops: Counter[str] = Counter()
+        self._facts: dict[str, str] = {}
+        self._problem = ''
+        self._problem_is_new = False
+        self.active = False
+
+    def received(self) -> None:
+        """An input of the kind that is answered came in."""
+        with self._lock:
+            self._received += 1
+
+    def answered(self, stamp_ns: int, **work: float) -> None:
+        """A frame's outputs were published; `work`: seconds that its parts took."""
+        age = (self._node.get_clock().now().nanoseconds - stamp_ns) * 1e-9
+        with self._lock:
+            self._answered += 1
+            for part, seconds in work.items():
+                self._work.setdefault(part, deque(maxlen=WINDOW)).append(seconds)
+            if abs(age) < RECORDED:
+                self._latency.append(age)
+
+    def dropped(self, cause: str, count: int = 1) -> None:
+        """Input that will not be answered."""
+        with self._lock:
+            self._drops[cause] += count
+
+    def problem(self, text: str) -> None:
+        """Report something that keeps an answer from being complete; the last one is shown.
+
+        Logged when it differs from the one before.
+        """
+        with self._lock:
+            news = text != self._problem
+            self._problem, self._problem_is_new = text, True
+        if news:
+            self._node.get_logger().warning(text)
+
+    def fact(self, key: str, value: object) -> None:
+        """Set a value that is shown as it is: model, device, skew."""
+        with self._lock:
+            self._facts[key] = str(value)
+
+    def _publish(self) -> None:
+        status = DiagnosticStatus(name=f'{self._node.get_name()}: frames')
+        with self._lock:
+            now = time.monotonic()
+            elapsed, self._since = now - self._since, now
+            rates = self._received / elapsed, self._answered / elapsed
+            if not self.active:
+                status.level, status.message = DiagnosticStatus.OK, 'not active'
+            elif not self._received:
+                status.level, status.message = DiagnosticStatus.STALE, 'no input'
+            elif self._problem_is_new:
+                status.level, status.message = DiagnosticStatus.WARN, self._problem
+            else:
+                status.level, status.message = DiagnosticStatus.OK, 'running'
+            self._received = self._answered = 0
+            self._problem_is_new = False
+            values = {
+                'input rate (Hz)': f'{rates[0]:.1f}',
+                'output rate (Hz)': f'{rates[1]:.1f}',
+                **_quantiles('latency', self._latency),
+                **{
+                    key: value
+                    for part, seconds in self._work.items()
+                    for key, value in _quantiles(part, seconds).items()
+                },
+                **{f'dropped: {cause}': str(count) for cause, count in self._drops.items()},
+                **self._facts,
+                'last problem': self._problem,
+            }
+        status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(message)
+
+
+def _quantiles(name: str, seconds: deque[float]) -> dict[str, str]:
+    if not seconds:
+        return {}
+    p50, p95 = 1000 * np.percentile(seconds, [50, 95])
+    return {f'{name} p50 (ms)': f'{p50:.1f}', f'{name} p95 (ms)': f'{p95:.1f}'}

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""liquid_perception: camera images in; mask, CAM, probability and 3D points out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, get_args
+
+import numpy as np
+
+from ..frames import AssemblerOptions, FrameAssembler
+from ..geometry import Container, PinholeCamera, PouringPlane, lift_mask
+from ..geometry.plane import PlaneMode
+from ..messages.contract import PERCEPTION, perception_messages
+from ..messages.decode import MessageError
+from ..pipeline import Frame, PourPipeline, SegmenterLike
+from .base import ManagedNode
+from .parameters import BASE_FRAME, POSE_TOLERANCE, TARGET_FRAME, Parameter
+from .qos import DEPTH_DEPTH, IMAGE_DEPTH, POSE_DEPTH
+from .tf import subscribe_tf
+
+# The worker looks this often whether a frame has waited long enough for its companions.
+NAP = 0.02
+
+PARAMETERS = (
+    Parameter('weights', 'default', 'Weights file, or the name of one that is installed.'),
+    Parameter('device', 'auto', 'Where the model runs.', choices=('auto', 'cpu', 'cuda')),
+    Parameter('threads', 0, 'CPU threads of the model; 0: as many as torch takes.', high=256),
+    Parameter(
+        'source', 'pourit_bottle', 'Source container: a name in containers.yaml, or a YAML file.'
+    ),
+    Parameter(
+        'plane',
+        'axis',
+        "Pouring plane through the container's axis, or normal to its z axis as in PourIt!.",
+        choices=get_args(PlaneMode),
+    ),
+    Parameter('source_frame', '', "The source container's TF frame; empty: topic source_pose."),
+    TARGET_FRAME,
+    BASE_FRAME,
+    POSE_TOLERANCE,
+    Parameter('wait', 0.15, 'How long an image waits for late depth and poses, s.', high=2.0),
+    Parameter('use_depth', True, 'Use depth/image where it comes.'),
+    Parameter('depth_slop', 0.017, 'How far depth may be from its image in time, s.', high=1.0),
+)
+
+
+class LiquidPerception(ManagedNode):
+    """Segments the newest complete frame; one worker thread owns the model.
+
+    Callbacks only fill the assembler, so that an image never waits behind an inference: while the
+    worker is busy newer images replace older ones, and every drop is counted.
+    """
+
+    def __init__(self) -> None:
+        super().__init__('liquid_perception', PARAMETERS)
+        self._pipeline: PourPipeline | None = None
+        self._worker: threading.Thread | None = None
+        self._condition = threading.Condition()
+        self._assembler = FrameAssembler()
+        self._stopping = False
+
+    def configure(self) -> None:
+        """Load the weights, warm the model up and advertise."""
+        try:
+            from ..perception import Segmenter
+        except ModuleNotFoundError as error:
+            raise ValueError(f'{error.name} is not installed: pip install {error.name}') from None
+        source = Container.load(self.value('source'))
+        segmenter = Segmenter.load(
+            self.value('weights'), self.value('device'), self.value('threads') or None
+        )
+        _warm_up(segmenter)
+        # The target's half of the pipeline runs in pour_monitor.
+        self._pipeline = PourPipeline(segmenter, source, source, self.value('plane'))
+        self.advertise_contract(PERCEPTION)
+        self.health.fact('weights', self.value('weights'))
+        self.health.fact('device', segmenter.device)
+
+    def activate(self) -> None:
+        """Subscribe and start the worker."""
+        self._assembler = FrameAssembler(
+            AssemblerOptions(
+                source_frame=self.value('source_frame'),
+                target_frame=self.value('target_frame'),
+                base_frame=self.value('base_frame'),
+                pose_tolerance=self.value('pose_tolerance'),
+                depth_slop=self.value('depth_slop'),
+                wait=self.value('wait'),
+                use_depth=self.value('use_depth'),
+            )
+        )
+        assembler, feed = self._assembler, self._feed
+        image, pose = 'sensor_msgs/msg/Image', 'geometry_msgs/msg/PoseStamped'
+        info = 'sensor_msgs/msg/CameraInfo'
+        self.subscribe(info, 'color/camera_info', partial(feed, assembler.info), IMAGE_DEPTH)
+        for role in ('source', 'camera', 'target'):
+            self.subscribe(pose, f'{role}_pose', partial(feed, assembler.pose, role), POSE_DEPTH)
+        subscribe_tf(self, partial(feed, assembler.transforms))
+        if self.value('use_depth'):
+            self.subscribe(image, 'depth/image', partial(feed, assembler.depth), DEPTH_DEPTH)
+        self.subscribe(image, 'color/image', self._on_color, IMAGE_DEPTH)
+        self._stopping = False
+        self._worker = threading.Thread(target=self._work, name='inference', daemon=True)
+        self._worker.start()
+
+    def deactivate(self) -> None:
+        """Let the worker finish its frame and end."""
+        if self._worker is None:
+            return
+        with self._condition:
+            self._stopping = True
+            self._condition.notify()
+        self._worker.join()
+        self._worker = None
+
+    def cleanup(self) -> None:
+        """Free the model."""
+        self._pipeline = None
+
+    def _on_color(self, message: Any) -> None:
+        self.health.received()
+        self._feed(self._assembler.color, message)
+
+    def _feed(self, take_in: Callable[..., None], *arguments: Any) -> None:
+        with self._condition:
+            try:
+                take_in(*arguments)
+            except MessageError as error:
+                self.health.dropped('unusable message')
+                self.health.problem(str(error))
+            self._condition.notify()
+
+    def _work(self) -> None:
+        try:
+            while (taken := self._next()) is not None:
+                self._answer(*taken)
+        except Exception as error:
+            # A model that fails (out of memory, driver lost) will fail again: end visibly.
+            self.get_logger().fatal(f'inference: {type(error).__name__}: {error}')
+            self.finish(1)
+
+    def _next(self) -> tuple[Frame, str] | None:
+        """The newest complete frame and its frame_id, waiting for it; None: stop."""
+        with self._condition:
+            while not self._stopping:
+                try:
+                    frame = self._assembler.take(time.monotonic_ns())
+                except MessageError as error:
+                    self.health.problem(str(error))
+                    continue
+                if frame is not None:
+                    return frame, self._assembler.color_frame_id
+                self._condition.wait(NAP)
+        return None
+
+    def _answer(self, frame: Frame, frame_id: str) -> None:
+        assert self._pipeline is not None
+        started = time.monotonic()
+        observation = self._pipeline.observe(frame)
+        observed = time.monotonic()
+        for name, fields in perception_messages(observation, frame.color, frame_id, self.wanted):
+            self.send(name, fields)
+        if observation.problem:
+            self.health.problem(observation.problem)
+        self.health.answered(
+            frame.stamp_ns, observe=observed - started, publish=time.monotonic() - observed
+        )
+        with self._condition:
+            drops, skews = dict(self._assembler.drops), dict(self._assembler.skew_ns)
+        for cause, count in drops.items():
+            self.health.fact(f'dropped: {cause}', count)
+        for companion, skew in skews.items():
+            self.health.fact(f'skew of {companion} (ms)', f'{skew * 1e-6:.1f}')
+
+
+def _warm_up(segmenter: SegmenterLike) -> None:
+    """Let the first pass allocate and import now: it takes ten times as long as the next."""
+    segmenter.segment(np.zeros((480, 640, 3), np.uint8))
+    mask = np.zeros((64, 64), np.bool_)
+    mask[8:56, 30:34] = True
+    forward, up = np.array([0.0, 0.0, 1.0]), np.array([0.0, -1.0, 0.0])
+    plane = PouringPlane(forward, forward, up, np.eye(2))
+    lift_mask(mask, mask.astype(np.float32), PinholeCamera(64, 64, 60, 60, 32, 32), plane)

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""QoS of inputs and outputs: inputs take the reliability that their publishers offer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+
+from ..messages.contract import Topic
+
+# Newest image only: every further place in the queue adds one inference to the latency.
+IMAGE_DEPTH = 1
+# Depth images wait in the assembler for the colour image of their stamp, and may come in bursts.
+DEPTH_DEPTH = 10
+# Poses and TF are kept by stamp, none is outdated: 0.2 s of a 1 kHz topic.
+POSE_DEPTH = 200
+OUTPUT_DEPTH = 10
+
+
+def output_qos(topic: Topic) -> QoSProfile:
+    """QoS that a topic of the contract is offered with (and recorded with)."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=1 if topic.latched else OUTPUT_DEPTH,
+        reliability=(
+            ReliabilityPolicy.RELIABLE if topic.reliable else ReliabilityPolicy.BEST_EFFORT
+        ),
+        durability=(
+            DurabilityPolicy.TRANSIENT_LOCAL if topic.latched else DurabilityPolicy.VOLATILE
+        ),
+    )
+
+
+class Input:
+    """A subscription whose reliability follows the publishers of its topic.
+
+    Reliable when every publisher is; best effort as soon as one is not, since a reliable
+    subscription would get nothing from that one. There is no subscription before the first
+    publisher is known, as the choice cannot be changed afterwards: `refresh` re-creates it then.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        message_type: Any,
+        topic: str,
+        callback: Callable[[Any], None],
+        profile: QoSProfile,
+        reliability: str,
+        raw: bool,
+    ) -> None:
+        self._node = node
+        self._arguments = (message_type, topic, callback)
+        self._profile = profile
+        self._raw = raw
+        self._wanted = reliability
+        self._in_effect: ReliabilityPolicy | None = None
+        self._subscription: Subscription | None = None
+
+    @property
+    def in_effect(self) -> str:
+        """Reliability of the present subscription, for diagnostics."""
+        return self._in_effect.name.lower() if self._in_effect is not None else 'no publisher'
+
+    @property
+    def subscribed(self) -> bool:
+        """Whether there is a subscription now."""
+        return self._subscription is not None
+
+    def refresh(self) -> None:
+        """Subscribe, or subscribe anew where the publishers have changed."""
+        reliability = self._choose()
+        if reliability is None or reliability is self._in_effect:
+            return
+        self.close()
+        self._profile.reliability = reliability
+        self._subscription = self._node.create_subscription(
+            *self._arguments, self._profile, raw=self._raw
+        )
+        self._in_effect = reliability
+
+    def close(self) -> None:
+        """Drop the subscription."""
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+        self._subscription, self._in_effect = None, None
+
+    def _choose(self) -> ReliabilityPolicy | None:
+        if self._wanted == 'reliable':
+            return ReliabilityPolicy.RELIABLE
+        if self._wanted == 'best_effort':
+            return ReliabilityPolicy.BEST_EFFORT
+        topic = self._node.resolve_topic_name(self._arguments[1])
+        offered = {
+            info.qos_profile.reliability
+            for info in self._node.get_publishers_info_by_topic(topic)
+        }
+        if not offered:
+            return None
+        if offered == {ReliabilityPolicy.RELIABLE}:
+            return ReliabilityPolicy.RELIABLE
+        return ReliabilityPolicy.BEST_EFFORT

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""recorder: what the nodes publish, as it came over the wire and when, in a rosbag2."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import partial
+
+from rclpy.qos import DurabilityPolicy
+
+from ..bags.writer import STORAGES, BagWriter
+from ..messages.contract import MONITOR, PERCEPTION, Topic
+from .base import ManagedNode
+from .parameters import Parameter
+
+# Its arrival is where a frame's latency starts: the image itself is in the bag that is replayed.
+CAMERA_INFO = Topic('color/camera_info', 'sensor_msgs/msg/CameraInfo', 'as the camera sent it')
+DIAGNOSTICS = Topic('/diagnostics', 'diagnostic_msgs/msg/DiagnosticArray', 'health of the nodes')
+OVERLAY = 'liquid/overlay'
+QUEUE = 50
+# Told to end, it writes what is still under way: until nothing came for so long, but no longer.
+IDLE = 0.3
+LAST_CALL = 5.0
+
+PARAMETERS = (
+    Parameter('bag', '', 'Folder to write; it appears when the recorder has ended.'),
+    Parameter('storage', 'mcap', 'Storage of the rosbag2.', choices=tuple(STORAGES)),
+    Parameter('overlay', False, 'Record liquid/overlay too, which is then drawn for each frame.'),
+)
+
+
+class Recorder(ManagedNode):
+    """Records the contract's topics, camera info and diagnostics at their times of arrival."""
+
+    def __init__(self) -> None:
+        super().__init__('recorder', PARAMETERS)
+        self._writer: BagWriter | None = None
+        self._last_arrival = 0.0
+        self._deadline: float | None = None
+        self.create_timer(IDLE / 3, self._check_end)
+
+    def configure(self) -> None:
+        """Open the bag."""
+        if not self.value('bag'):
+            raise ValueError('parameter bag: give the folder to write')
+        distro = os.environ.get('ROS_DISTRO', 'jazzy')
+        writer = BagWriter(self.value('bag'), self.value('storage'), distro)
+        writer.__enter__()
+        self._writer = writer
+
+    def activate(self) -> None:
+        """Subscribe to everything, serialised."""
+        wanted = [t for t in PERCEPTION if t.name != OVERLAY or self.value('overlay')]
+        for topic in (CAMERA_INFO, *wanted, *MONITOR, DIAGNOSTICS):
+            self.subscribe(
+                topic.type,
+                topic.name,
+                partial(self._on_message, self.resolve_topic_name(topic.name), topic.type),
+                QUEUE,
+                DurabilityPolicy.TRANSIENT_LOCAL if topic.latched else DurabilityPolicy.VOLATILE,
+                raw=True,
+            )
+
+    def cleanup(self) -> None:
+        """Close the bag; it appears under its name."""
+        if self._writer is None:
+            return
+        try:
+            self._writer.__exit__(None, None, None)
+        except Exception as error:
+            self.get_logger().error(f'{self.value("bag")}: {error}')
+            self.finish(1)
+        self._writer = None
+
+    def request_stop(self) -> None:
+        """Record what is still under way, then end."""
+        self._deadline = time.monotonic() + LAST_CALL
+
+    def _on_message(self, name: str, type_name: str, data: bytes) -> None:
+        arrival_ns = time.time_ns()
+        assert self._writer is not None
+        if type_name != DIAGNOSTICS.type:
+            self._last_arrival = time.monotonic()
+        self._writer.write_raw(name, type_name, data, arrival_ns)
+
+    def _check_end(self) -> None:
+        now = time.monotonic()
+        if self._deadline is None or self.finished:
+            return
+        if now > self._deadline or now - self._last_arrival > IDLE:
+            self.finish(0)

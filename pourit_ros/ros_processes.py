@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ROS nodes as child processes in a ROS domain of their own. Imports no rclpy."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import yaml
+
+from .errors import InputError
+from .resources import find_resource
+
+# Domains whose ports stay below Linux' ephemeral ports; 0 is everybody's default.
+DOMAINS = range(1, 102)
+# What a node gets to end after SIGINT, s; it may be in the middle of an inference.
+PATIENCE = 10.0
+TAIL = 12
+PR_SET_PDEATHSIG = 1
+
+
+class LiveError(InputError):
+    """The nodes could not be run; says which one failed and its last words."""
+
+
+class RosProcesses:
+    """Nodes of this package as processes that end with the `with` block, whatever happens.
+
+    They share a free ROS domain on this host and the Fast DDS profile for large images (unless
+    the user has set one). Output goes to files in `folder`. A parent that is killed takes them
+    along. Raises LiveError where rclpy is missing.
+    """
+
+    def __init__(self, folder: Path, namespace: str) -> None:
+        if importlib.util.find_spec('rclpy') is None:
+            raise LiveError(
+                f'{sys.executable} finds no rclpy: source a ROS 2 installation, '
+                "or pip install 'pourit_ros[ros]'"
+            )
+        self._folder = folder
+        self._namespace = '/' + namespace.strip('/')
+        self._environment = _environment(folder)
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._read: dict[str, int] = {}
+
+    def __enter__(self) -> RosProcesses:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # After an error nobody waits for tidy ends.
+        self._end(PATIENCE if kind is None else 1.0)
+
+    def start(self, node: str, parameters: Mapping[str, Any]) -> None:
+        """Start `pourit_ros.nodes.<node>`."""
+        file = self._folder / f'{node}.yaml'
+        # A file and not -p: YAML quotes texts that look like numbers.
+        file.write_text(yaml.safe_dump({'/**': {'ros__parameters': dict(parameters)}}))
+        command = [
+            sys.executable, '-m', f'pourit_ros.nodes.{node}',
+            '--ros-args', '-r', f'__ns:={self._namespace}', '--params-file', str(file),
+        ]  # fmt: skip
+        parent, libc = os.getpid(), ctypes.CDLL(None)
+
+        def die_with_parent() -> None:
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+            if os.getppid() != parent:
+                os._exit(1)
+
+        with open(self._out(node), 'wb') as out, open(self._log(node), 'wb') as log:
+            self._processes[node] = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=log,
+                env=self._environment,
+                # Ctrl-C is the parent's: it ends them in order.
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
+
+    def check(self) -> None:
+        """Raise LiveError when a node has failed."""
+        for node, process in self._processes.items():
+            if process.poll():
+                raise LiveError(self._last_words(node))
+
+    def running(self, node: str) -> bool:
+        """Whether a node has not ended yet."""
+        return self._processes[node].poll() is None
+
+    def stop(self, node: str, timeout: float) -> None:
+        """Tell a node to end and wait for it; raises LiveError when it fails or does not."""
+        process = self._processes[node]
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise LiveError(f'{node} does not end: {self._last_words(node)}') from None
+        self.check()
+
+    def new_lines(self, node: str) -> list[str]:
+        """Complete lines that the node has printed on stdout since the last call."""
+        with open(self._out(node), 'rb') as file:
+            file.seek(self._read.get(node, 0))
+            text = file.read()
+        end = text.rfind(b'\n') + 1
+        self._read[node] = self._read.get(node, 0) + end
+        return text[:end].decode(errors='replace').splitlines()
+
+    def logs(self) -> dict[str, str]:
+        """What each node has logged so far."""
+        return {node: self._log(node).read_text(errors='replace') for node in self._processes}
+
+    def _last_words(self, node: str) -> str:
+        lines = [line for line in self.logs()[node].splitlines() if line.strip()]
+        status = self._processes[node].poll()
+        said = ' | '.join(lines[-TAIL:]) or f'ended with status {status} and said nothing'
+        return f'{node}: {said}'
+
+    def _end(self, patience: float) -> None:
+        for process in self._processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+        try:
+            for process in self._processes.values():
+                process.wait(patience)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            for process in self._processes.values():
+                if process.poll() is None:
+                    process.kill()
+                    process.wait()
+
+    def _out(self, node: str) -> Path:
+        return self._folder / f'{node}.out'
+
+    def _log(self, node: str) -> Path:
+        return self._folder / f'{node}.log'
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    environment = dict(os.environ)
+    # These would lead the nodes out of this host, or away from each other.
+    for name in ('ROS_DISCOVERY_SERVER', 'ROS_LOCALHOST_ONLY', 'ROS_STATIC_PEERS'):
+        environment.pop(name, None)
+    # The wheels' guard against a second re-exec; another interpreter needs its own.
+    environment.pop('_ROS_WHEELS_BOOTSTRAP_COMPLETE', None)
+    environment.update(
+        ROS_DOMAIN_ID=str(free_domain()),
+        ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST',
+        ROS_LOG_DIR=str(folder / 'ros_log'),
+        RCUTILS_COLORIZED_OUTPUT='0',
+        PYTHONUNBUFFERED='1',
+    )
+    # The older name is Fast DDS 2's (Humble, Jazzy), the newer one Fast DDS 3's.
+    names = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+    if not any(environment.get(name) for name in names):
+        profile = str(find_resource('config/fastdds_large_images.xml'))
+        environment.update(dict.fromkeys(names, profile))
+    return environment
+
+
+def free_domain() -> int:
+    """Pick a random ROS domain in which no participant of this host listens.
+
+    DDS-RTPS 2.2, 9.6.1.1: a domain's multicast port is 7400 + 250 d, its first participant's
+    unicast port 7410 + 250 d. Raises LiveError when none is free.
+    """
+    for domain in random.sample(DOMAINS, len(DOMAINS)):
+        if all(_is_free(7400 + 250 * domain + offset) for offset in (0, 10)):
+            return domain
+    raise LiveError('every ROS domain from 1 to 101 is in use on this host')
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(('', port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calibrate presence and choose the thresholds of a classifier on held-out rendered pairs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from ..perception.classifier import LiquidClassifier
+from ..perception.masks import keep_stream
+from ..perception.segmenter import Segmenter
+from ..perception.weights import WeightsMetadata
+from .pairs import Pairs
+
+_THRESHOLDS = np.round(np.arange(0.1, 0.91, 0.05), 2)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Thresholds for a weights file, and the scores that they reach on the held-out pairs."""
+
+    metadata: WeightsMetadata
+    mask_iou: float
+    presence_auroc: float
+    recall: float
+    false_alarms: float
+
+    def __str__(self) -> str:
+        return (
+            f'held-out synthetic pairs: mask IoU {self.mask_iou:.3f} at '
+            f'{self.metadata.mask_threshold:.2f}, presence AUROC {self.presence_auroc:.4f}, '
+            f'recall {self.recall:.3f}, false alarms {self.false_alarms:.3f} at '
+            f'{self.metadata.presence_threshold:.3f}'
+        )
+
+
+def platt(
+    wet: npt.NDArray[np.floating], dry: npt.NDArray[np.floating], iterations: int = 100
+) -> tuple[float, float]:
+    """Fit scale a and bias b of σ(a·s + b) to scores of pictures with and without liquid.
+
+    Platt, 'Probabilistic outputs for support vector machines' (1999), with his targets
+    (N₊ + 1)/(N₊ + 2) and 1/(N₋ + 2), which keep the slope finite where the scores separate;
+    damped Newton steps on the cross-entropy.
+    """
+    s = np.r_[wet, dry].astype(np.float64)
+    y = np.r_[
+        np.full(len(wet), (len(wet) + 1) / (len(wet) + 2)), np.full(len(dry), 1 / (len(dry) + 2))
+    ]
+    design = np.stack([s, np.ones_like(s)], 1)
+
+    def entropy(x: npt.NDArray[np.float64]) -> float:
+        logits = design @ x
+        return float((np.logaddexp(0, logits) - y * logits).sum())
+
+    x = np.zeros(2)
+    for _ in range(iterations):
+        p = 1 / (1 + np.exp(-(design @ x)))
+        hessian = design.T @ (design * (p * (1 - p))[:, None]) + 1e-9 * np.eye(2)
+        step = np.linalg.solve(hessian, design.T @ (y - p))
+        length = 1.0
+        while entropy(x + length * step) > entropy(x) and length > 1e-6:
+            length /= 2
+        x = x + length * step
+        if np.abs(length * step).max() < 1e-9:
+            break
+    return float(x[0]), float(x[1])
+
+
+def auroc(wet: npt.NDArray[np.floating], dry: npt.NDArray[np.floating]) -> float:
+    """Return the share of (wet, dry) pairs in right order; ties count half."""
+    above = (wet[:, None] > dry).mean() + 0.5 * (wet[:, None] == dry).mean()
+    return float(above)
+
+
+def best_split(wet: npt.NDArray[np.floating], dry: npt.NDArray[np.floating]) -> float:
+    """Return the threshold of highest balanced accuracy: the middle of the best gap."""
+    scores = np.unique(np.r_[0.0, wet, dry, 1.0])
+    middles = (scores[1:] + scores[:-1]) / 2
+    accuracy = (wet > middles[:, None]).mean(1) - (dry > middles[:, None]).mean(1)
+    best = np.flatnonzero(accuracy == accuracy.max())
+    return float(middles[best[len(best) // 2]])
+
+
+def calibrate(
+    model: LiquidClassifier, metadata: WeightsMetadata, held_out: list[Pairs]
+) -> Calibration:
+    """Set the model's presence scale and bias, and choose both thresholds of the metadata.
+
+    Pictures go through the `Segmenter` as they do at work: letterboxed to `input_size`, masks at
+    the pictures' resolution and cleaned. The mask threshold has the highest mean IoU over the wet
+    pictures (coverage ≥ 1/2 is liquid), the presence threshold the highest balanced accuracy.
+    """
+    model.presence.scale.data.fill_(1)
+    model.presence.bias.data.zero_()
+    segmenter = Segmenter(model, metadata)
+    scores: tuple[list[float], list[float]] = ([], [])
+    overlaps = []
+    for pairs in held_out:
+        for images, coverage in zip(pairs.images, pairs.coverage, strict=True):
+            for k, image in enumerate(images):
+                result = segmenter.segment(image)
+                scores[k].append(math.log(max(result.probability, 1e-12))
+                                 - math.log(max(1 - result.probability, 1e-12)))
+                if k == 0:
+                    overlaps.append(_overlaps(result.cam, coverage >= 128))
+    wet, dry = np.array(scores[0]), np.array(scores[1])
+    scale, bias = platt(wet, dry)
+    model.presence.scale.data.fill_(scale)
+    model.presence.bias.data.fill_(bias)
+    wet, dry = (1 / (1 + np.exp(-(scale * s + bias))) for s in (wet, dry))
+    split = best_split(wet, dry)
+    mean = np.mean(overlaps, 0)
+    chosen = replace(
+        metadata,
+        presence_threshold=round(split, 4),
+        mask_threshold=float(_THRESHOLDS[mean.argmax()]),
+    )
+    return Calibration(
+        chosen, float(mean.max()), auroc(wet, dry),
+        float((wet > split).mean()), float((dry > split).mean()),
+    )  # fmt: skip
+
+
+def _overlaps(
+    cam: npt.NDArray[np.float32], truth: npt.NDArray[np.bool_]
+) -> list[float]:
+    """IoU of the cleaned mask with the truth, for every candidate threshold."""
+    values = []
+    for threshold in _THRESHOLDS:
+        mask = keep_stream(cam > threshold, cam)
+        values.append(float((mask & truth).sum() / max((mask | truth).sum(), 1)))
+    return values
