@@ -84,17 +84,9 @@ def replay_live(
     if (out_dir / 'bag').exists():
         raise LiveError(f'{out_dir / "bag"}: exists already')
     feed = BagFeed(bag, topics, options)
-    frames = {
-        'base_frame': options.base_frame,
-        'target_frame': options.target_frame,
-        'pose_tolerance': options.pose_tolerance,
-    }
-    camera = {
-        **frames,
-        'source_frame': options.source_frame,
-        'wait': options.wait,
-        'use_depth': 'depth' in feed.places,
-    }
+    # The player turns TF frames into pose topics: the middleware of the wheels has no /tf.
+    poses = {'base_frame': options.base_frame, 'pose_tolerance': options.pose_tolerance}
+    camera = {**poses, 'wait': options.wait, 'use_depth': 'depth' in feed.places}
     out_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix='.live.', dir=out_dir) as folder:
         with RosProcesses(Path(folder), namespace) as nodes:
@@ -102,7 +94,7 @@ def replay_live(
             nodes.start(
                 'pour_monitor',
                 {
-                    **frames,
+                    **poses,
                     'target': target,
                     'await_subscriptions': MONITOR_SUBSCRIPTIONS,
                     # In lock-step the model's pace is no sign of a failure.
@@ -127,6 +119,8 @@ def replay_live(
                 {
                     **camera,
                     **{f'topics.{place}': topic for place, topic in topics.items()},
+                    'source_frame': options.source_frame,
+                    'target_frame': options.target_frame,
                     'bag': str(bag),
                     'rate': float(rate),
                     'progress': True,
@@ -160,7 +154,7 @@ def _watch(nodes: RosProcesses, total: int, progress: Progress | None) -> int:
 
 
 def latencies_ms(bag: str | Path, namespace: str = NAMESPACE) -> dict[int, float]:
-    """Latency (ms) of each answered frame of a live recording, by stamp_ns.
+    """Latency (ms) of each frame that the monitor answered in a live recording, by stamp_ns.
 
     From the arrival of its camera info at the recorder to that of the last message with its
     stamp.
@@ -175,10 +169,14 @@ def latencies_ms(bag: str | Path, namespace: str = NAMESPACE) -> dict[int, float
     }
     came: dict[int, int] = {}
     last: dict[int, int] = {}
+    answered: set[int] = set()
     with BagReader(bag) as reader:
         for message in reader.messages([info, *offsets]):
             if message.topic == info:
                 came.setdefault(stamp_of(message.data), message.stamp_ns)
-            else:
-                last[stamp_of(message.data, offsets[message.topic])] = message.stamp_ns
-    return {stamp: (last[stamp] - came[stamp]) / 1e6 for stamp in sorted(last) if stamp in came}
+                continue
+            stamp_ns = stamp_of(message.data, offsets[message.topic])
+            last[stamp_ns] = message.stamp_ns
+            if offsets[message.topic] == MARKERS:
+                answered.add(stamp_ns)
+    return {s: (last[s] - came[s]) / 1e6 for s in sorted(answered) if s in came}

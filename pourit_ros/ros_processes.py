@@ -7,6 +7,7 @@ import ctypes
 import importlib.util
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -25,12 +26,22 @@ from .resources import find_resource
 DOMAINS = range(1, 102)
 # What a node gets to end after SIGINT, s; it may be in the middle of an inference.
 PATIENCE = 10.0
-TAIL = 12
+# Lines of a node's log that an error quotes.
+TAIL = 3
 PR_SET_PDEATHSIG = 1
 
 
 class LiveError(InputError):
     """The nodes could not be run; says which one failed and its last words."""
+
+
+def require_ros() -> None:
+    """Raise LiveError where there is no rclpy to run nodes with."""
+    if importlib.util.find_spec('rclpy') is None:
+        raise LiveError(
+            f'{sys.executable} finds no rclpy: source a ROS 2 installation, '
+            "or pip install 'pourit_ros[ros]'"
+        )
 
 
 class RosProcesses:
@@ -42,14 +53,10 @@ class RosProcesses:
     """
 
     def __init__(self, folder: Path, namespace: str) -> None:
-        if importlib.util.find_spec('rclpy') is None:
-            raise LiveError(
-                f'{sys.executable} finds no rclpy: source a ROS 2 installation, '
-                "or pip install 'pourit_ros[ros]'"
-            )
+        require_ros()
         self._folder = folder
         self._namespace = '/' + namespace.strip('/')
-        self._environment = _environment(folder)
+        self.environment = _environment(folder)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._read: dict[str, int] = {}
 
@@ -87,7 +94,7 @@ class RosProcesses:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=log,
-                env=self._environment,
+                env=self.environment,
                 # Ctrl-C is the parent's: it ends them in order.
                 start_new_session=True,
                 preexec_fn=die_with_parent,
@@ -127,10 +134,11 @@ class RosProcesses:
         return {node: self._log(node).read_text(errors='replace') for node in self._processes}
 
     def _last_words(self, node: str) -> str:
-        lines = [line for line in self.logs()[node].splitlines() if line.strip()]
         status = self._processes[node].poll()
-        said = ' | '.join(lines[-TAIL:]) or f'ended with status {status} and said nothing'
-        return f'{node}: {said}'
+        said = {name: _complaints(log) for name, log in self.logs().items()}
+        own = ' | '.join(said.pop(node)[-TAIL:]) or f'ended with status {status}, said nothing'
+        others = [f'; {name}: {lines[-1]}' for name, lines in said.items() if lines]
+        return f'{node}: {own}{"".join(others)}'
 
     def _end(self, patience: float) -> None:
         for process in self._processes.values():
@@ -154,6 +162,12 @@ class RosProcesses:
         return self._folder / f'{node}.log'
 
 
+def _complaints(log: str) -> list[str]:
+    """Lines of a log without what is merely told, and without their severity."""
+    lines = [line for line in log.splitlines() if line.strip() and not line.startswith('INFO')]
+    return [re.sub(r'^(WARN|ERROR|FATAL): ', '', line) for line in lines]
+
+
 def _environment(folder: Path) -> dict[str, str]:
     environment = dict(os.environ)
     # These would lead the nodes out of this host, or away from each other.
@@ -166,6 +180,7 @@ def _environment(folder: Path) -> dict[str, str]:
         ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST',
         ROS_LOG_DIR=str(folder / 'ros_log'),
         RCUTILS_COLORIZED_OUTPUT='0',
+        RCUTILS_CONSOLE_OUTPUT_FORMAT='{severity}: {message}',
         PYTHONUNBUFFERED='1',
     )
     # The older name is Fast DDS 2's (Humble, Jazzy), the newer one Fast DDS 3's.

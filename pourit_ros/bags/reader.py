@@ -115,6 +115,11 @@ class BagReader:
         """Seconds from the first to the last message."""
         return max(self._reader.duration - 1, 0) / 1e9
 
+    @property
+    def rate(self) -> float:
+        """Colour images per second, 0 where the bag is too short to say."""
+        return (self.count - 1) / self.duration if self.duration > 0 else 0.0
+
     def messages(self, topics: Collection[str] | None = None) -> Iterator[RecordedMessage]:
         """Iterate over the messages of some topics (None: all) in the order of recording."""
         connections = self._connections(self.topics if topics is None else topics)

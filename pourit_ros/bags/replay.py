@@ -5,14 +5,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from ..control.pour_state import PourStateMachine
 from ..messages.contract import (
@@ -24,15 +18,12 @@ from ..messages.contract import (
 )
 from ..pipeline import Frame, Observation, PourEstimate, PourPipeline
 from .output import BAG, CSV, REPORT, VIDEO, replay_folder
+from .outputs import ReplayOutputs
 from .reader import BagReader, ReaderOptions
-from .rows import Row, row_from_estimate, write_csv
+from .rows import Row, row_from_estimate
 from .writer import BagWriter
 
-if TYPE_CHECKING:
-    from ..report.video import VideoWriter
-
 TYPES = {topic.name: topic.type for topic in (*PERCEPTION, *MONITOR)}
-FALLBACK_FPS = 10.0
 
 Progress = Callable[[int, int], None]
 
@@ -76,19 +67,20 @@ def replay(
     pipeline: PourPipeline,
     reader_options: ReaderOptions | None = None,
     progress: Progress | None = None,
+    threshold: float | None = None,
 ) -> ReplayResult:
     """Run every frame of a bag through the pipeline and write the results into `out_dir`.
 
     estimates.csv, overlay.mp4, report.html and bag/, a rosbag2 with the nodes' topics under
     /pourit. `latency_ms` of a row is the pipeline's wall time. `progress(done, total)` counts
-    colour images. Raises BagError; then, and on Ctrl-C, `out_dir` is as it was.
+    colour images; `threshold` of presence is drawn into the page. Raises BagError; then, and on Ctrl-C, `out_dir` is as it was.
     """
     options = reader_options or ReaderOptions()
     out_dir = Path(out_dir)
     with BagReader(bag, options.topics) as reader, replay_folder(out_dir) as folder:
         run = _Replay(reader, folder, pipeline, options)
         run.frames(progress)
-        run.report()
+        run.report(threshold)
     return ReplayResult(out_dir, tuple(run.rows), tuple(run.states), dict(reader.skipped))
 
 
@@ -100,37 +92,32 @@ class _Replay:
         self.folder = folder
         self.pipeline = pipeline
         self.options = options
-        self.rows: list[Row] = []
         self.states: list[tuple[int, str]] = []
         self.machine = PourStateMachine()
-        self.key_frames = KeyFrames()
+        self.outputs = ReplayOutputs(folder, reader.rate)
+
+    @property
+    def rows(self) -> list[Row]:
+        return self.outputs.rows
 
     def frames(self, progress: Progress | None) -> None:
-        """Run all frames, writing bag and video as they come, the table at the end."""
+        """Run all frames, writing bag and video as they come."""
+        from ..report.overlay import draw_overlay
+
         total = self.reader.count
-        with ExitStack() as stack:
-            output = stack.enter_context(BagWriter(self.folder / BAG))
-            video: VideoWriter | None = None
+        with BagWriter(self.folder / BAG) as bag, self.outputs as outputs:
             for frame in self.reader.frames(self.options.frames):
                 start = time.perf_counter()
                 observation, estimate = self.pipeline(frame)
                 latency_ms = 1e3 * (time.perf_counter() - start)
-                row = row_from_estimate(estimate, latency_ms)
-                self.rows.append(row)
-                self._record(output, frame, observation, estimate)
-                picture = self._picture(frame, observation, estimate)
-                if video is None:
-                    video = stack.enter_context(self._video(picture))
-                video.write(_resized(picture, video.size))
-                self.key_frames.offer(row, picture)
+                self._record(bag, frame, observation, estimate)
+                picture = draw_overlay(frame.color, observation.segmentation, estimate, frame)
+                outputs.add(row_from_estimate(estimate, latency_ms), picture)
                 if progress is not None:
                     progress(len(self.rows), total)
-        write_csv(self.folder / CSV, self.rows)
 
-    def report(self) -> None:
-        """Write the HTML page."""
-        from ..report.replay_report import write_report
-
+    def report(self, threshold: float | None) -> None:
+        """Write the table and the page."""
         pipeline, reader = self.pipeline, self.reader
         summary: dict[str, object] = {
             'mode': 'offline, every frame',
@@ -142,14 +129,8 @@ class _Replay:
         }
         for topic, count in reader.skipped.items():
             summary[f'unusable on {topic}'] = count
-        write_report(
-            self.folder / REPORT,
-            self.rows,
-            self.key_frames.pictures(self.rows[0].stamp_ns),
-            summary,
-            f'Replay of {reader.path.name}',
-            states=self.states,
-        )
+        title = f'Replay of {reader.path.name}'
+        self.outputs.finish(title, summary, self.states, threshold)
 
     def _record(
         self, output: BagWriter, frame: Frame, observation: Observation, estimate: PourEstimate
@@ -172,60 +153,3 @@ class _Replay:
         ]
         for name, fields in sent:
             output.write(f'/{NAMESPACE}/{name}', TYPES[name], fields, frame.stamp_ns)
-
-    def _picture(
-        self, frame: Frame, observation: Observation, estimate: PourEstimate
-    ) -> NDArray[np.uint8]:
-        from ..report.overlay import draw_overlay
-
-        return draw_overlay(frame.color, observation.segmentation, estimate, frame)
-
-    def _video(self, picture: NDArray[np.uint8]) -> VideoWriter:
-        from ..report.video import VideoWriter
-
-        duration = self.reader.duration
-        fps = (self.reader.count - 1) / duration if duration > 0 else FALLBACK_FPS
-        height, width = picture.shape[:2]
-        return VideoWriter(self.folder / VIDEO, float(np.clip(fps, 1, 120)), (width, height))
-
-
-class KeyFrames:
-    """Keeps the few pictures that a report shows."""
-
-    def __init__(self) -> None:
-        self._kept: dict[str, tuple[Row, NDArray[np.uint8]]] = {}
-
-    def offer(self, row: Row, picture: NDArray[np.uint8]) -> None:
-        """Look at the next frame's picture."""
-        first, last = ['first frame'], ['last frame']
-        if row.present:
-            first.append('first liquid')
-            last.append('last liquid')
-        for title in first:
-            self._kept.setdefault(title, (row, picture))
-        for title in last:
-            self._kept[title] = (row, picture)
-        if row.margin is not None:
-            for title, sign in (('widest miss', 1), ('best aim', -1)):
-                best = self._kept.get(title)
-                if best is None or sign * row.margin < sign * (best[0].margin or 0.0):
-                    self._kept[title] = (row, picture)
-
-    def pictures(self, start_ns: int) -> list[tuple[str, NDArray[np.uint8]]]:
-        """(caption, picture) in order of time, each frame once; times count from `start_ns`."""
-        titles: dict[int, list[str]] = {}
-        chosen: dict[int, NDArray[np.uint8]] = {}
-        for title, (row, picture) in self._kept.items():
-            titles.setdefault(row.stamp_ns, []).append(title)
-            chosen[row.stamp_ns] = picture
-        return [
-            (f'{", ".join(titles[stamp])}, {(stamp - start_ns) / 1e9:.2f} s', chosen[stamp])
-            for stamp in sorted(chosen)
-        ]
-
-
-def _resized(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A picture of the video's size, should the camera have changed its own."""
-    if picture.shape[1::-1] == size:
-        return picture
-    return np.asarray(cv2.resize(picture, size), dtype=np.uint8)

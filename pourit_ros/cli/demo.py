@@ -59,7 +59,8 @@ def demo(out: Out = Path('pourit_demo')) -> None:
         typer.echo(line)
     typer.echo(f'Report:   {out / "replay" / "report.html"}')
     typer.echo(f'Video:    {out / "replay" / "overlay.mp4"}')
-    typer.echo(f'The bag:  {out / "pour_bag"}  (try: pourit replay {out / "pour_bag"} --out again)')
+    bag = out / 'pour_bag'
+    typer.echo(f'The bag:  {bag}  (try: pourit replay {bag} --out again)')
 
 
 def _write_truth(path: Path, truth: dict[int, NDArray[np.float64] | None]) -> None:

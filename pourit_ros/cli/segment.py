@@ -23,7 +23,9 @@ VIDEOS = {'.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v'}
 
 
 def segment(
-    inputs: Annotated[list[Path], typer.Argument(metavar='IN...', help='Images, folders, videos.')],
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar='IN...', help='Images, folders, videos.')
+    ],
     out: Out,
     weights: Weights = 'default',
     device: DeviceOption = Device.auto,

@@ -11,9 +11,11 @@ from rclpy.lifecycle import TransitionCallbackReturn as Transition
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from ..messages.contract import Topic
+from ..messages.decode import MessageError
 from ..messages.encode import Fields
 from ..messages.ros import fill, message_class
 from .diagnostics import Health
+from .failures import line, where
 from .parameters import Parameter, declare
 from .qos import Input, output_qos
 
@@ -127,6 +129,11 @@ class ManagedNode(LifecycleNode):
             Input(self, message_class(type_name), topic, callback, profile, reliability, raw)
         )
 
+    def unusable(self, error: MessageError) -> None:
+        """A message was dropped for what it holds."""
+        self.health.dropped('unusable message')
+        self.health.problem(line(error))
+
     def _refresh_inputs(self) -> None:
         awaited = self.value('await_subscriptions')
         started = any(source.subscribed for source in self._inputs)
@@ -163,6 +170,7 @@ class ManagedNode(LifecycleNode):
         self._refresh_inputs()
         self._refresh.reset()
         self.health.active = True
+        self.get_logger().info('active')
         return Transition.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> Transition:
@@ -185,11 +193,11 @@ class ManagedNode(LifecycleNode):
         try:
             step()
         except ValueError as error:
-            self.get_logger().error(' '.join(str(error).split()))
+            self.get_logger().error(line(error))
             return False
         except Exception as error:
             # rclpy would swallow it: a defect must be seen.
-            self.get_logger().fatal(f'{type(error).__name__}: {" ".join(str(error).split())}')
+            self.get_logger().fatal(where(error))
             return False
         return True
 
@@ -209,6 +217,11 @@ class ManagedNode(LifecycleNode):
         self._configured = False
 
     # --- ending ------------------------------------------------------------------------------
+
+    def failed(self, error: Exception) -> None:
+        """A defect in another thread, which will not go away: end visibly."""
+        self.get_logger().fatal(where(error))
+        self.finish(1)
 
     def request_stop(self) -> None:
         """SIGINT or SIGTERM came; called from another thread."""

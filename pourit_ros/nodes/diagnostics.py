@@ -35,6 +35,7 @@ class Health:
         self._facts: dict[str, str] = {}
         self._problem = ''
         self._problem_is_new = False
+        self._logged = -PERIOD
         self.active = False
 
     def received(self) -> None:
@@ -60,12 +61,14 @@ class Health:
     def problem(self, text: str) -> None:
         """Report something that keeps an answer from being complete; the last one is shown.
 
-        Logged when it differs from the one before.
+        Logged when it differs from the one before, and not more often than once a second.
         """
+        now = time.monotonic()
         with self._lock:
-            news = text != self._problem
+            log = text != self._problem and now - self._logged >= PERIOD
             self._problem, self._problem_is_new = text, True
-        if news:
+            self._logged = now if log else self._logged
+        if log:
             self._node.get_logger().warning(text)
 
     def fact(self, key: str, value: object) -> None:

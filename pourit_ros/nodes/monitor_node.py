@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..control.pour_state import PourStateMachine
-from ..geometry import Container
+from ..geometry import Container, Pose
 from ..messages.contract import MONITOR, monitor_messages
 from ..messages.decode import MessageError, cloud_from_msg, scalars_from_msg, stamp_to_ns
 from ..messages.encode import string
@@ -22,9 +25,10 @@ from .parameters import BASE_FRAME, POSE_TOLERANCE, TARGET_FRAME, Parameter
 from .pose_inputs import PoseInputs
 from .qos import POSE_DEPTH
 from .tf import subscribe_tf
+from .worker import Worker
 
-# Halves of frames that wait for the other half; more are lost ones.
-MAX_WAITING = 30
+# Halves of frames that wait for their other half; of more than these it was lost.
+MAX_HALVES = 30
 
 PARAMETERS = (
     Parameter('target', 'cup', 'Target container: a name in containers.yaml, or a YAML file.'),
@@ -50,7 +54,11 @@ class PourMonitor(ManagedNode):
         self._pipeline: PourPipeline | None = None
         self._machine = PourStateMachine()
         self._poses = PoseInputs('', '', 0.0)
-        self._waiting: dict[int, dict[str, Any]] = {}
+        self._halves: dict[int, dict[str, Any]] = {}
+        self._seen: _Seen | None = None
+        self._worker: Worker[_Seen] | None = None
+        # The worker and the watch over silence both move the state.
+        self._state_lock = threading.Lock()
         self._state = ''
         self._newest_ns: int | None = None
         self._last_input: float | None = None
@@ -72,8 +80,9 @@ class PourMonitor(ManagedNode):
         self._poses = PoseInputs(
             self.value('base_frame'), self.value('target_frame'), self.value('pose_tolerance')
         )
-        self._waiting.clear()
-        self._newest_ns = self._last_input = None
+        self._halves.clear()
+        self._seen = self._newest_ns = self._last_input = None
+        self._worker = Worker(self._take, self._answer, self.failed)
         for role in ('camera', 'target'):
             self.subscribe(
                 'geometry_msgs/msg/PoseStamped',
@@ -84,48 +93,55 @@ class PourMonitor(ManagedNode):
         subscribe_tf(self, partial(self._on_pose, self._poses.transforms))
         self.subscribe(
             'sensor_msgs/msg/JointState', 'liquid/probability',
-            partial(self._on_half, 'probability'), MAX_WAITING,
+            partial(self._on_half, 'probability'), MAX_HALVES,
         )  # fmt: skip
         self.subscribe(
             'sensor_msgs/msg/PointCloud2', 'liquid/points',
-            partial(self._on_half, 'points'), MAX_WAITING,
+            partial(self._on_half, 'points'), MAX_HALVES,
         )  # fmt: skip
         self._state = self._machine.state
         self.send('pour_state', string(self._state))
+        self._worker.start()
         if self.value('stale_after') > 0:
             self._watch.reset()
 
     def deactivate(self) -> None:
-        """Stop watching."""
+        """Let the worker finish its frame, and stop watching."""
         self._watch.cancel()
+        if self._worker is not None:
+            self._worker.stop()
+        self._worker = None
 
     def cleanup(self) -> None:
         """Forget the target."""
         self._pipeline = None
 
-    def _on_pose(self, take_in: Any, *arguments: Any) -> None:
-        try:
-            take_in(*arguments)
-        except MessageError as error:
-            self.health.dropped('unusable message')
-            self.health.problem(str(error))
+    def _on_pose(self, take_in: Callable[..., None], *arguments: Any) -> None:
+        assert self._worker is not None
+        with self._worker.lock:
+            try:
+                take_in(*arguments)
+            except MessageError as error:
+                self.unusable(error)
 
     def _on_half(self, name: str, message: Any) -> None:
         """Join probability and points of one frame by their stamp."""
+        assert self._worker is not None
         stamp_ns = stamp_to_ns(message.header.stamp)
-        halves = self._waiting.setdefault(stamp_ns, {})
-        halves[name] = message
-        if len(halves) == 2:
-            del self._waiting[stamp_ns]
-            self._on_frame(stamp_ns, **halves)
-        elif len(self._waiting) > MAX_WAITING:
-            del self._waiting[next(iter(self._waiting))]
-            self.health.dropped('half of the frame lost')
+        with self._worker.lock:
+            halves = self._halves.setdefault(stamp_ns, {})
+            halves[name] = message
+            if len(halves) == 2:
+                del self._halves[stamp_ns]
+                self._on_both(stamp_ns, **halves)
+            elif len(self._halves) > MAX_HALVES:
+                del self._halves[next(iter(self._halves))]
+                self.health.dropped('other half lost')
 
-    def _on_frame(self, stamp_ns: int, probability: Any, points: Any) -> None:
-        assert self._pipeline is not None
+    def _on_both(self, stamp_ns: int, probability: Any, points: Any) -> None:
+        assert self._worker is not None
         self.health.received()
-        self._last_input = started = time.monotonic()
+        self._last_input = time.monotonic()
         if self._newest_ns is not None and stamp_ns < self._newest_ns:
             # Time was set back: a bag that loops, a simulation restarted.
             self._poses.clear()
@@ -133,40 +149,68 @@ class PourMonitor(ManagedNode):
         try:
             observation = _observation(stamp_ns, probability, points)
         except MessageError as error:
-            self.health.dropped('unusable message')
-            self.health.problem(str(error))
+            self.unusable(error)
             return
-        T_base_cam = T_base_target = None
-        problem = ''
+        if self._seen is not None:
+            self.health.dropped('replaced')
+        self._seen = _Seen(observation, points.header.frame_id)
+        self._worker.wake()
+
+    def _take(self) -> _Seen | None:
+        """The newest frame, with the poses at its stamp."""
+        seen, self._seen = self._seen, None
+        if seen is None:
+            return None
+        stamp_ns = seen.observation.stamp_ns
         try:
-            T_base_cam = self._poses.camera(points.header.frame_id, stamp_ns)
-            T_base_target = self._poses.target(points.header.frame_id, T_base_cam, stamp_ns)
+            seen.T_base_cam = self._poses.camera(seen.frame_id, stamp_ns)
+            seen.T_base_target = self._poses.target(seen.frame_id, seen.T_base_cam, stamp_ns)
         except NoTransform as error:
-            problem = error.reason
-        estimate = self._pipeline.estimate(observation, T_base_cam, T_base_target)
-        state = self._machine.update(stamp_ns, estimate.present, estimate.valid)
-        changed = state if state != self._state else None
-        self._state = state
+            seen.problem = error.reason
+        return seen
+
+    def _answer(self, seen: _Seen) -> None:
+        assert self._pipeline is not None
+        started = time.monotonic()
+        estimate = self._pipeline.estimate(seen.observation, seen.T_base_cam, seen.T_base_target)
+        with self._state_lock:
+            state = self._machine.update(estimate.stamp_ns, estimate.present, estimate.valid)
+            changed = state if state != self._state else None
+            self._state = state
         measured = time.monotonic()
         for name, fields in monitor_messages(estimate, self.value('base_frame'), changed):
             self.send(name, fields)
         if estimate.reason:
-            self.health.problem(f'{estimate.reason} ({problem})' if problem else estimate.reason)
+            detail = f' ({seen.problem})' if seen.problem else ''
+            self.health.problem(f'{estimate.reason}{detail}')
         self.health.fact('state', state)
         self.health.answered(
-            stamp_ns, measure=measured - started, publish=time.monotonic() - measured
+            estimate.stamp_ns, measure=measured - started, publish=time.monotonic() - measured
         )
 
     def _check_stale(self) -> None:
         if self._last_input is None or self._state == 'fault':
             return
         silence = time.monotonic() - self._last_input
-        if silence >= self.value('stale_after'):
-            reason = f'no liquid/points for {silence:.1f} s'
+        if silence < self.value('stale_after'):
+            return
+        reason = f'no liquid/points for {silence:.1f} s'
+        with self._state_lock:
             self._state = self._machine.fault(reason)
             self.send('pour_state', string(self._state))
-            self.health.fact('state', self._state)
-            self.health.problem(reason)
+        self.health.fact('state', 'fault')
+        self.health.problem(reason)
+
+
+@dataclass
+class _Seen:
+    """One frame of liquid_perception, and the poses at its stamp."""
+
+    observation: Observation
+    frame_id: str
+    T_base_cam: Pose | None = None
+    T_base_target: Pose | None = None
+    problem: str = ''
 
 
 def _observation(stamp_ns: int, probability: Any, points: Any) -> Observation:

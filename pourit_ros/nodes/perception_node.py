@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -21,9 +20,7 @@ from .base import ManagedNode
 from .parameters import BASE_FRAME, POSE_TOLERANCE, TARGET_FRAME, Parameter
 from .qos import DEPTH_DEPTH, IMAGE_DEPTH, POSE_DEPTH
 from .tf import subscribe_tf
-
-# The worker looks this often whether a frame has waited long enough for its companions.
-NAP = 0.02
+from .worker import Worker
 
 PARAMETERS = (
     Parameter('weights', 'default', 'Weights file, or the name of one that is installed.'),
@@ -58,10 +55,8 @@ class LiquidPerception(ManagedNode):
     def __init__(self) -> None:
         super().__init__('liquid_perception', PARAMETERS)
         self._pipeline: PourPipeline | None = None
-        self._worker: threading.Thread | None = None
-        self._condition = threading.Condition()
+        self._worker: Worker[tuple[Frame, str]] | None = None
         self._assembler = FrameAssembler()
-        self._stopping = False
 
     def configure(self) -> None:
         """Load the weights, warm the model up and advertise."""
@@ -103,18 +98,13 @@ class LiquidPerception(ManagedNode):
         if self.value('use_depth'):
             self.subscribe(image, 'depth/image', partial(feed, assembler.depth), DEPTH_DEPTH)
         self.subscribe(image, 'color/image', self._on_color, IMAGE_DEPTH)
-        self._stopping = False
-        self._worker = threading.Thread(target=self._work, name='inference', daemon=True)
+        self._worker = Worker(self._take, self._answer, self.failed)
         self._worker.start()
 
     def deactivate(self) -> None:
         """Let the worker finish its frame and end."""
-        if self._worker is None:
-            return
-        with self._condition:
-            self._stopping = True
-            self._condition.notify()
-        self._worker.join()
+        if self._worker is not None:
+            self._worker.stop()
         self._worker = None
 
     def cleanup(self) -> None:
@@ -126,39 +116,27 @@ class LiquidPerception(ManagedNode):
         self._feed(self._assembler.color, message)
 
     def _feed(self, take_in: Callable[..., None], *arguments: Any) -> None:
-        with self._condition:
+        assert self._worker is not None
+        with self._worker.lock:
             try:
                 take_in(*arguments)
             except MessageError as error:
-                self.health.dropped('unusable message')
-                self.health.problem(str(error))
-            self._condition.notify()
+                self.unusable(error)
+            self._worker.wake()
 
-    def _work(self) -> None:
+    def _take(self) -> tuple[Frame, str] | None:
+        """The newest complete frame and its frame_id."""
         try:
-            while (taken := self._next()) is not None:
-                self._answer(*taken)
-        except Exception as error:
-            # A model that fails (out of memory, driver lost) will fail again: end visibly.
-            self.get_logger().fatal(f'inference: {type(error).__name__}: {error}')
-            self.finish(1)
+            frame = self._assembler.take(time.monotonic_ns())
+        except MessageError as error:
+            self.health.problem(str(error))
+            return None
+        return None if frame is None else (frame, self._assembler.color_frame_id)
 
-    def _next(self) -> tuple[Frame, str] | None:
-        """The newest complete frame and its frame_id, waiting for it; None: stop."""
-        with self._condition:
-            while not self._stopping:
-                try:
-                    frame = self._assembler.take(time.monotonic_ns())
-                except MessageError as error:
-                    self.health.problem(str(error))
-                    continue
-                if frame is not None:
-                    return frame, self._assembler.color_frame_id
-                self._condition.wait(NAP)
-        return None
-
-    def _answer(self, frame: Frame, frame_id: str) -> None:
+    def _answer(self, taken: tuple[Frame, str]) -> None:
         assert self._pipeline is not None
+        assert self._worker is not None
+        frame, frame_id = taken
         started = time.monotonic()
         observation = self._pipeline.observe(frame)
         observed = time.monotonic()
@@ -169,7 +147,7 @@ class LiquidPerception(ManagedNode):
         self.health.answered(
             frame.stamp_ns, observe=observed - started, publish=time.monotonic() - observed
         )
-        with self._condition:
+        with self._worker.lock:
             drops, skews = dict(self._assembler.drops), dict(self._assembler.skew_ns)
         for cause, count in drops.items():
             self.health.fact(f'dropped: {cause}', count)

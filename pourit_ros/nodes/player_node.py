@@ -17,6 +17,7 @@ from ..messages.ros import message_class
 from .bag_feed import NAMES, BagFeed, Step
 from .base import ManagedNode
 from .cdr import MARKERS, stamp_of
+from .failures import line
 from .parameters import BASE_FRAME, POSE_TOLERANCE, TARGET_FRAME, Parameter
 from .qos import output_qos
 
@@ -136,11 +137,10 @@ class BagPlayer(ManagedNode):
                 while self.value('loop') and not self._stopping:
                     self._play()
         except ValueError as error:
-            self.get_logger().error(' '.join(str(error).split()))
+            self.get_logger().error(line(error))
             self.finish(1)
         except Exception as error:
-            self.get_logger().fatal(f'{type(error).__name__}: {error}')
-            self.finish(1)
+            self.failed(error)
         else:
             self.finish(0)
 

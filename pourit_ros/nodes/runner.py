@@ -11,6 +11,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from .failures import line, where
+
 if TYPE_CHECKING:
     from .base import ManagedNode
 
@@ -32,7 +34,7 @@ def run(module: str, name: str) -> NoReturn:
     try:
         status = _spin(module, name, stop)
     except Exception as error:
-        text = _line(error) if isinstance(error, ValueError) else _where(error)
+        text = line(error) if isinstance(error, ValueError) else where(error)
         print(f'{Path(sys.argv[0]).stem}: {text}', file=sys.stderr, flush=True)
         status = 1
     sys.exit(status)
@@ -84,9 +86,9 @@ def _spin(module: str, name: str, stop: _Stop) -> int:
                     executor.spin_once()
                 except rclpy_implementation.RCLError as error:
                     # rclpy lets a request for an impossible transition fly out of the executor.
-                    node.get_logger().error(_line(error))
+                    node.get_logger().error(line(error))
         except Exception as error:
-            node.get_logger().fatal(_where(error))
+            node.get_logger().fatal(where(error))
             node.finish(1)
         finally:
             stop.attach(None)
@@ -96,19 +98,3 @@ def _spin(module: str, name: str, stop: _Stop) -> int:
         return node.status
     finally:
         rclpy.try_shutdown()
-
-
-def _line(error: BaseException) -> str:
-    return ' '.join(str(error).split()) or type(error).__name__
-
-
-def _where(error: BaseException) -> str:
-    """One line for a defect: what, and the innermost line of this package that raised it."""
-    place, trace = '', error.__traceback__
-    package = str(Path(__file__).resolve().parents[1])
-    while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
-        if file.startswith(package):
-            place = f' ({Path(file).name}:{trace.tb_lineno})'
-        trace = trace.tb_next
-    return f'{type(error).__name__}: {_line(error)}{place}'
