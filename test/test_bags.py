@@ -10,8 +10,8 @@ import yaml
 from pourit_ros.bags import BagError
 from pourit_ros.bags.make import CAMERA_FRAME, TOPICS, write_pour_bag
 from pourit_ros.bags.output import replay_folder
-from pourit_ros.bags.reader import BagReader, ReaderOptions
 from pourit_ros.bags.outputs import KeyFrames
+from pourit_ros.bags.reader import BagReader, ReaderOptions
 from pourit_ros.bags.replay import replay
 from pourit_ros.bags.rows import COLUMNS, Row, rows_from_bag, write_csv
 from pourit_ros.bags.topics import CAMERA_INFO, IMAGE, POSE, TYPES, find_camera_topics

@@ -73,7 +73,8 @@ def replay(
 
     estimates.csv, overlay.mp4, report.html and bag/, a rosbag2 with the nodes' topics under
     /pourit. `latency_ms` of a row is the pipeline's wall time. `progress(done, total)` counts
-    colour images; `threshold` of presence is drawn into the page. Raises BagError; then, and on Ctrl-C, `out_dir` is as it was.
+    colour images; `threshold` of presence is drawn into the page. Raises BagError; then, and on
+    Ctrl-C, `out_dir` is as it was.
     """
     options = reader_options or ReaderOptions()
     out_dir = Path(out_dir)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,15 +73,15 @@ def _write_truth(path: Path, truth: dict[int, NDArray[np.float64] | None]) -> No
 
 
 def _findings(
-    rows: list[Row], truth: dict[int, NDArray[np.float64] | None], count: int
+    rows: Sequence[Row], truth: dict[int, NDArray[np.float64] | None], count: int
 ) -> list[str]:
     """What the nodes said, beside what was rendered."""
     right = sum(row.present == (truth[row.stamp_ns] is not None) for row in rows)
-    errors = [
-        1000 * float(np.linalg.norm(row.landing - truth[row.stamp_ns]))
-        for row in rows
-        if row.landing is not None and truth[row.stamp_ns] is not None
-    ]
+    errors = []
+    for row in rows:
+        true = truth[row.stamp_ns]
+        if row.landing is not None and true is not None:
+            errors.append(1000 * float(np.linalg.norm(np.array(row.landing) - true)))
     latencies = [row.latency_ms for row in rows if row.latency_ms is not None]
     lines = ['', f'Measured: {len(rows)} of {count} frames answered by the live nodes']
     lines.append(f'          liquid yes/no right in {right} of {len(rows)} frames')

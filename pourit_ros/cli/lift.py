@@ -56,8 +56,8 @@ def lift(
     if not masks:
         from ..perception import Segmenter
 
-        segmenter = Segmenter.load(weights, device.value)
-    pipeline = PourPipeline(segmenter, source, receiver, plane.value)
+        segmenter = Segmenter.load(weights, device.kind)
+    pipeline = PourPipeline(segmenter, source, receiver, plane.mode)
 
     rows = []
     with result_folder(out) as folder:

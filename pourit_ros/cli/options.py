@@ -5,9 +5,12 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from ..geometry.plane import PlaneMode
 
 
 class Plane(str, Enum):
@@ -16,6 +19,11 @@ class Plane(str, Enum):
     axis = 'axis'
     z_axis = 'z_axis'
 
+    @property
+    def mode(self) -> PlaneMode:
+        """The name that the geometry knows it by."""
+        return self.value
+
 
 class Device(str, Enum):
     """Where the network runs."""
@@ -23,6 +31,11 @@ class Device(str, Enum):
     auto = 'auto'
     cpu = 'cpu'
     cuda = 'cuda'
+
+    @property
+    def kind(self) -> Literal['auto', 'cpu', 'cuda']:
+        """The name that the segmenter knows it by."""
+        return self.value
 
 
 Out = Annotated[Path, typer.Option('--out', help='Folder for the results.')]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -25,6 +25,7 @@ from .progress import progress_bar
 if TYPE_CHECKING:
     from ..bags.reader import ReaderOptions
     from ..bags.replay import ReplayResult
+    from ..geometry.plane import PlaneMode
 
 
 def replay(
@@ -74,7 +75,7 @@ def replay(
         source_frame=source_frame, target_frame=target_frame, base_frame=base_frame
     )
     result = replay_to(
-        bag, out, live, rate, weights, plane.value, container, target, device.value, threads,
+        bag, out, live, rate, weights, plane.mode, container, target, device.kind, threads,
         ReaderOptions(_roles(topic or []), frames),
     )  # fmt: skip
     wet = [row for row in result.rows if row.present]
@@ -93,10 +94,10 @@ def replay_to(
     live: bool,
     rate: float = 1.0,
     weights: str = 'default',
-    plane: str = 'axis',
+    plane: PlaneMode = 'axis',
     source: str = 'pourit_bottle',
     target: str = 'cup',
-    device: str = 'auto',
+    device: Literal['auto', 'cpu', 'cuda'] = 'auto',
     threads: int | None = None,
     options: ReaderOptions | None = None,
 ) -> ReplayResult:

@@ -42,7 +42,7 @@ def segment(
     _check_stems(files)
     from ..perception import Segmenter
 
-    segmenter = Segmenter.load(weights, device.value, threads)
+    segmenter = Segmenter.load(weights, device.kind, threads)
     total = sum(_frame_count(f) if f.suffix.lower() in VIDEOS else 1 for f in files)
     present = 0
     with result_folder(out) as folder, (folder / 'presence.csv').open('w', newline='') as file:

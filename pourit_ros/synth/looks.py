@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .raycast import Albedo, Environment
 
@@ -29,13 +28,13 @@ LIQUIDS = {
 }
 
 
-def plain(color: Sequence[float]) -> Albedo:
+def plain(color: ArrayLike) -> Albedo:
     """One colour (linear RGB) everywhere."""
     value = np.asarray(color, dtype=float)
     return lambda points: np.broadcast_to(value, points.shape)
 
 
-def banded(low: Sequence[float], high: Sequence[float], between: tuple[float, float]) -> Albedo:
+def banded(low: ArrayLike, high: ArrayLike, between: tuple[float, float]) -> Albedo:
     """A label: `high` between two heights (m, in the base frame's z), `low` elsewhere."""
     a, b = np.asarray(low, dtype=float), np.asarray(high, dtype=float)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -66,11 +67,12 @@ class _Caster:
         import open3d as o3d
 
         self.scene = o3d.t.geometry.RaycastingScene(nthreads=0)
-        self.tensor = o3d.core.Tensor
+        # Open3D's stubs know no numpy arrays.
+        tensor: Any = o3d.core.Tensor
+        self.tensor = tensor
         for mesh in meshes:
             self.scene.add_triangles(
-                self.tensor(mesh.vertices.astype(np.float32)),
-                self.tensor(mesh.triangles.astype(np.uint32)),
+                tensor(mesh.vertices.astype(np.float32)), tensor(mesh.triangles.astype(np.uint32))
             )
 
     def _rays(

@@ -176,7 +176,7 @@ def _picture(
 def _stream_mesh(
     plan: PourPlan, t: float, scenario: Scenario, rng: np.random.Generator, level: float
 ) -> Mesh | None:
-    """The parcels in the air at time t: those that left since the flow began and before it ended."""
+    """The parcels in the air at time t: they left while the flow was on."""
     youngest, oldest = max(0.0, t - plan.flow_until), t - plan.flow_from
     drop = scenario.mouth[2] - level
     u = scenario.downward_speed
