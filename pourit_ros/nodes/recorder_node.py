@@ -21,7 +21,7 @@ OVERLAY = 'liquid/overlay'
 QUEUE = 50
 # Told to end, it writes what is still under way: until nothing came for so long, but no longer.
 IDLE = 0.3
-LAST_CALL = 5.0
+LAST_CALL = 2.0
 
 PARAMETERS = (
     Parameter('bag', '', 'Folder to write; it appears when the recorder has ended.'),

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import InputError
 from .layers import Image, blend, chance, colour, flat, log_uniform, smooth_noise
 
 # Pictures inside scikit-image: brick, grass, gravel, chelsea and camera are CC0; astronaut (NASA),
@@ -22,7 +23,7 @@ SKIMAGE_PICTURES = (
 HELD_OUT_EVERY = 8
 
 
-class BackgroundError(ValueError):
+class BackgroundError(InputError):
     """A folder of background pictures is missing or holds none."""
 
 

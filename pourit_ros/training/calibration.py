@@ -15,7 +15,7 @@ from ..perception.segmenter import Segmenter
 from ..perception.weights import WeightsMetadata
 from .pairs import Pairs
 
-_THRESHOLDS = np.round(np.arange(0.1, 0.91, 0.05), 2)
+_THRESHOLDS = np.round(np.arange(0.1, 0.96, 0.05), 2)
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import InputError
 from .backgrounds import Backgrounds
 from .composites import Compositor
 
 _CHUNK = 100
 
 
-class PairsError(ValueError):
+class PairsError(InputError):
     """A folder holds no pairs, or a pair is incomplete."""
 
 

@@ -20,6 +20,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..errors import InputError
 from ..perception.weights import WeightsMetadata, save_weights
 from .batches import Cropper
 from .calibration import Calibration, calibrate
@@ -198,7 +199,7 @@ def main() -> int:
         train(
             recipe, args.out, cache=args.cache, processes=args.processes, resume=args.resume
         )
-    except ValueError as error:
+    except InputError as error:
         print(f'pourit train: {error}', file=sys.stderr)
         return 2
     return 0

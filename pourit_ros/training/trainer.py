@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from ..perception.classifier import LiquidClassifier
 from .batches import Batch
 from .losses import (
@@ -24,7 +25,7 @@ from .losses import (
 _CLIP = 2.0
 
 
-class TrainingError(ValueError):
+class TrainingError(InputError):
     """Training cannot start or go on with what it was given."""
 
 
