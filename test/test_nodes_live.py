@@ -484,19 +484,21 @@ class Client:
         self.send('color/image', encode.image(stamp, 'cam', frame.color) | changes)
         return stamp
 
-    def change_state(self, node, transition):
-        """Ask for a lifecycle transition; None: no answer, as to an impossible one."""
-        from lifecycle_msgs.srv import ChangeState
-
-        service = self.node.create_client(ChangeState, f'{node}/change_state')
+    def call(self, service_type, name, request, patience=PATIENCE):
+        """The response of a service, None without one."""
+        service = self.node.create_client(service_type, name)
         assert service.wait_for_service(PATIENCE)
-        request = ChangeState.Request()
-        request.transition.id = transition
         done = threading.Event()
         future = service.call_async(request)
         future.add_done_callback(lambda _: done.set())
-        answered = done.wait(PATIENCE if transition != CONFIGURE else 1.0)
-        return future.result().success if answered else None
+        return future.result() if done.wait(patience) else None
+
+    def change_state(self, node, transition, patience=PATIENCE):
+        from lifecycle_msgs.srv import ChangeState
+
+        request = ChangeState.Request()
+        request.transition.id = transition
+        return self.call(ChangeState, f'{node}/change_state', request, patience)
 
 
 CONFIGURE, ACTIVATE, DEACTIVATE = 1, 3, 4
@@ -548,23 +550,42 @@ class TestNodes:
         nodes.check()
 
     def test_deactivate_and_activate(self, nodes, client):
-        assert client.change_state('liquid_perception', DEACTIVATE)
+        assert client.change_state('liquid_perception', DEACTIVATE).success
         assert client.subscribed(0)
-        assert client.change_state('liquid_perception', ACTIVATE)
+        assert client.change_state('liquid_perception', ACTIVATE).success
         assert client.subscribed(1)
-        # Stamps before the ones that it saw in its former life.
-        stamp = client.show(1)
         client.answers.clear()
+        # A stamp before the ones that it saw in its former life.
+        stamp = client.show(1)
         assert client.wait(lambda: stamp in client.answers)
         nodes.check()
 
     def test_impossible_transition_is_survived(self, nodes, client):
-        client.change_state('liquid_perception', CONFIGURE)
+        # rclpy does not answer it.
+        assert client.change_state('liquid_perception', CONFIGURE, patience=0.5) is None
         stamp = client.show(5)
         assert client.wait(lambda: stamp in client.answers)
         nodes.check()
 
+    def test_failed_configuration_leaves_the_node_waiting(self, nodes, client):
+        nodes.start('recorder', {'autostart': False})
+        assert not client.change_state('recorder', CONFIGURE).success
+        assert nodes.logs()['recorder'] == 'ERROR: parameter bag: give the folder to write\n'
+        assert nodes.running('recorder')
+
+    def test_parameters_are_locked_while_configured(self, client):
+        from rcl_interfaces.srv import SetParameters
+        from rclpy.parameter import Parameter
+
+        request = SetParameters.Request()
+        request.parameters = [Parameter('wait', value=0.5).to_parameter_msg()]
+        [result] = client.call(
+            SetParameters, 'liquid_perception/set_parameters', request
+        ).results
+        assert not result.successful
+        assert 'clean it up first' in result.reason
+
     def test_ends_cleanly(self, nodes, client):
-        for node in ('liquid_perception', 'pour_monitor'):
+        for node in ('liquid_perception', 'pour_monitor', 'recorder'):
             nodes.stop(node, PATIENCE)
         assert 'Traceback' not in ''.join(nodes.logs().values())

@@ -149,7 +149,7 @@ class ManagedNode(LifecycleNode):
         if not self.value('autostart'):
             return
         for trigger in (self.trigger_configure, self.trigger_activate):
-            if trigger() is not Transition.SUCCESS:
+            if trigger() != Transition.SUCCESS:
                 self.finish(1)
                 return
 
