@@ -33,11 +33,11 @@ $(VENV)/ready: setup.py scripts/check_system.sh
 	$(PIP) install --quiet --upgrade pip 'setuptools>=64,<80' wheel
 	$(VENV)/bin/python -c 'import torch' 2>/dev/null || \
 	  $(PIP) install --quiet $(TORCH) $(if $(TORCH_INDEX),--retries 1 --timeout 10 --extra-index-url $(TORCH_INDEX))
-	$(PIP) install --quiet --editable '.[ros]'
+	PYTHONWARNINGS=ignore $(PIP) install --quiet --editable '.[ros]'
 	touch $@
 
 $(VENV)/ready-test: $(VENV)/ready
-	$(PIP) install --quiet --editable '.[ros,test]'
+	PYTHONWARNINGS=ignore $(PIP) install --quiet --editable '.[ros,test]'
 	touch $@
 
 clean:
