@@ -10,14 +10,14 @@ config/fastdds_large_images.xml), or large images are lost between the two proce
 
 import os
 
-from ament_index_python.packages import get_package_share_directory
+from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
-from launch import LaunchDescription
+from pourit_ros.ros_processes import profile_for_large_images
 
 CAMERA = '/camera/camera'
 ARGUMENTS = {
@@ -75,11 +75,11 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(name, default_value=default, description=description)
         for name, (default, description) in ARGUMENTS.items()
     ]
-    # Other middlewares do not read it.
-    if not os.environ.get('FASTRTPS_DEFAULT_PROFILES_FILE'):
-        share = get_package_share_directory('pourit_ros')
-        profile = os.path.join(share, 'config', 'fastdds_large_images.xml')
-        actions.append(SetEnvironmentVariable('FASTRTPS_DEFAULT_PROFILES_FILE', profile))
+    # Other middlewares do not read them.
+    actions += [
+        SetEnvironmentVariable(name, value)
+        for name, value in profile_for_large_images(os.environ).items()
+    ]
     frames = ['base_frame', 'target_frame']
     return LaunchDescription(
         [

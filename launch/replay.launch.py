@@ -9,7 +9,7 @@ use `pourit replay BAG --live`.
 
 import os
 
-from ament_index_python.packages import get_package_share_directory
+from launch import LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
@@ -24,7 +24,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
-from launch import LaunchDescription
+from pourit_ros.ros_processes import profile_for_large_images
 
 ARGUMENTS = {
     'bag': (None, 'rosbag2 folder, .mcap or .db3 file.'),
@@ -77,11 +77,11 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(name, default_value=default, description=description)
         for name, (default, description) in ARGUMENTS.items()
     ]
-    # Other middlewares do not read it.
-    if not os.environ.get('FASTRTPS_DEFAULT_PROFILES_FILE'):
-        share = get_package_share_directory('pourit_ros')
-        profile = os.path.join(share, 'config', 'fastdds_large_images.xml')
-        actions.append(SetEnvironmentVariable('FASTRTPS_DEFAULT_PROFILES_FILE', profile))
+    # Other middlewares do not read them.
+    actions += [
+        SetEnvironmentVariable(name, value)
+        for name, value in profile_for_large_images(os.environ).items()
+    ]
     return LaunchDescription(
         [
             *actions,

@@ -303,9 +303,7 @@ class FrameAssembler:
             return self._buffer.lookup(self._base, frame, stamp, tolerance) @ T_frame_cam
         return self._buffer.lookup(self._base, cam, stamp, tolerance)
 
-    def _source_pose(
-        self, cam: str, T_base_cam: Pose | None, stamp: int, tolerance: int
-    ) -> Pose:
+    def _source_pose(self, cam: str, T_base_cam: Pose | None, stamp: int, tolerance: int) -> Pose:
         """T_cam_source."""
         frame, T_frame_source = self._container('source', stamp, tolerance)
         if frame == cam:
@@ -319,9 +317,7 @@ class FrameAssembler:
         T_base_frame = self._buffer.lookup(self._base, frame, stamp, tolerance)
         return T_base_cam.inverse() @ T_base_frame @ T_frame_source
 
-    def _target_pose(
-        self, cam: str, T_base_cam: Pose | None, stamp: int, tolerance: int
-    ) -> Pose:
+    def _target_pose(self, cam: str, T_base_cam: Pose | None, stamp: int, tolerance: int) -> Pose:
         """T_base_target."""
         frame, T_frame_target = self._container('target', stamp, tolerance)
         if frame == cam and T_base_cam is not None:
@@ -343,9 +339,7 @@ class FrameAssembler:
         pose = self._tracks[role].at(stamp, tolerance)
         return self._track_frames[role], pose
 
-    def _depth_at(
-        self, pending: _Pending, final: bool
-    ) -> tuple[NDArray[np.float32] | None, str]:
+    def _depth_at(self, pending: _Pending, final: bool) -> tuple[NDArray[np.float32] | None, str]:
         """(depth, why it is missing), the nearest within the slop. Raises _NotYet."""
         if not self.options.use_depth:
             return None, ''

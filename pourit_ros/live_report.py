@@ -105,9 +105,7 @@ def _geometry(row: Row, cloud: Any, frame: Frame, target: Container) -> PourGeom
     """The nodes' numbers; for the drawing, the stream's curve is fitted to their cloud again."""
     fitted = PourGeometry()
     if cloud is not None and cloud.width and frame.T_base_cam is not None:
-        fitted = measure_pour(
-            cloud_from_msg(cloud), frame.T_base_cam, target, frame.T_base_target
-        )
+        fitted = measure_pour(cloud_from_msg(cloud), frame.T_base_cam, target, frame.T_base_target)
 
     def vector(point: tuple[float, float, float] | None) -> np.ndarray | None:
         return None if point is None else np.array(point)

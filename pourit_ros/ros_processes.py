@@ -40,7 +40,7 @@ def require_ros() -> None:
     if importlib.util.find_spec('rclpy') is None:
         raise LiveError(
             f'{sys.executable} finds no rclpy: source a ROS 2 installation, '
-            "or pip install 'pourit_ros[ros]'"
+            "or install this package with its extra: pip install '.[ros]'"
         )
 
 
@@ -183,12 +183,17 @@ def _environment(folder: Path) -> dict[str, str]:
         RCUTILS_CONSOLE_OUTPUT_FORMAT='{severity}: {message}',
         PYTHONUNBUFFERED='1',
     )
-    # The older name is Fast DDS 2's (Humble, Jazzy), the newer one Fast DDS 3's.
-    names = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
-    if not any(environment.get(name) for name in names):
-        profile = str(find_resource('config/fastdds_large_images.xml'))
-        environment.update(dict.fromkeys(names, profile))
+    environment.update(profile_for_large_images(environment))
     return environment
+
+
+def profile_for_large_images(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables that give Fast DDS our profile; none where the user has chosen one."""
+    # The first is Fast DDS 2's (Humble, Jazzy), the second Fast DDS 3's.
+    names = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+    if any(environment.get(name) for name in names):
+        return {}
+    return dict.fromkeys(names, str(find_resource('config/fastdds_large_images.xml')))
 
 
 def free_domain() -> int:

@@ -62,9 +62,7 @@ class Timeline(Generic[T]):
 
     def nearest(self, stamp_ns: int) -> tuple[int, T] | None:
         """The (stamp, value) nearest to the stamp, None without any value."""
-        return min(
-            self.around(stamp_ns), key=lambda entry: abs(entry[0] - stamp_ns), default=None
-        )
+        return min(self.around(stamp_ns), key=lambda entry: abs(entry[0] - stamp_ns), default=None)
 
     def set_back(self, now_ns: int) -> None:
         """Forget everything when what came last is of a time that `now_ns` was set back from."""

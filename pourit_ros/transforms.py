@@ -40,9 +40,7 @@ class PoseTrack(Timeline[Pose]):
         if len(around) == 2:
             (before_ns, before), (after_ns, after) = around
             if after_ns - before_ns <= MAX_GAP_NS:
-                return before.interpolate(
-                    after, (stamp_ns - before_ns) / (after_ns - before_ns)
-                )
+                return before.interpolate(after, (stamp_ns - before_ns) / (after_ns - before_ns))
         nearest = self.nearest(stamp_ns)
         if nearest is None:
             raise NoTransform('nothing was received')
@@ -120,9 +118,7 @@ class TransformBuffer:
             chain.append(parent)
         return chain
 
-    def _climb(
-        self, chain: list[str], ancestor: str, stamp_ns: int, tolerance_ns: int
-    ) -> Pose:
+    def _climb(self, chain: list[str], ancestor: str, stamp_ns: int, tolerance_ns: int) -> Pose:
         """T_ancestor_frame for the frame at the head of the chain."""
         pose = Pose.identity()
         for child in chain[: chain.index(ancestor)]:

@@ -168,9 +168,7 @@ def test_unknown_depth_is_zero(tmp_path, pour):
 
 
 def test_frames_without_depth_or_poses_say_so(tmp_path, pour):
-    bare = [
-        replace(f, depth=None, T_cam_source=None, T_base_target=None) for f in pour
-    ]
+    bare = [replace(f, depth=None, T_cam_source=None, T_base_target=None) for f in pour]
     write_pour_bag(tmp_path / 'bag', bare)
     with BagReader(tmp_path / 'bag') as bag:
         frames = list(bag.frames())
@@ -197,9 +195,7 @@ def test_messages_in_any_order_of_recording_give_the_same_frames(tmp_path, pour,
     # Each message is recorded up to 40 ms after its stamp.
     rng = np.random.default_rng(0)
     with BagReader(pour_bag) as bag, BagWriter(tmp_path / 'late') as late:
-        messages = [
-            (m.stamp_ns + int(rng.integers(0, 40_000_000)), m) for m in bag.messages()
-        ]
+        messages = [(m.stamp_ns + int(rng.integers(0, 40_000_000)), m) for m in bag.messages()]
         for stamp_ns, message in sorted(messages, key=lambda entry: entry[0]):
             late.write_raw(message.topic, message.type, message.data, stamp_ns)
     with BagReader(tmp_path / 'late') as bag:

@@ -505,9 +505,7 @@ def test_a_complete_estimate_says_everything_with_the_frames_stamp():
 
 
 def test_perception_sends_an_empty_cloud_and_only_the_wanted_images():
-    segmentation = Segmentation(
-        0.1, False, np.zeros((4, 4), np.float32), np.zeros((4, 4), bool)
-    )
+    segmentation = Segmentation(0.1, False, np.zeros((4, 4), np.float32), np.zeros((4, 4), bool))
     observation = Observation(STAMP, 'f', segmentation, LiquidCloud.empty())
     asked = []
     sent = dict(

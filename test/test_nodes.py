@@ -77,11 +77,14 @@ class TestPoseInputs:
 
     def test_says_what_is_missing(self):
         poses = PoseInputs('base', '', 0.1)
-        with pytest.raises(NoTransform, match="no transform connects 'base' and 'cam'"):
+        with pytest.raises(NoTransform, match="on camera_pose, and no transform connects 'base'"):
             poses.camera('cam', 0)
         poses.pose('camera', stamped(0, 'base', at(0)))
-        with pytest.raises(NoTransform, match='target_pose'):
+        with pytest.raises(NoTransform, match='nothing on target_pose'):
             poses.target('cam', poses.camera('cam', 0), 0)
+        named = PoseInputs('base', 'cup', 0.1)
+        with pytest.raises(NoTransform, match="connects 'base' and 'cup'"):
+            named.target('cam', at(0), 0)
 
     def test_refuses_a_pose_without_frame(self):
         with pytest.raises(MessageError, match='no edge'):

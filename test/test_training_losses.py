@@ -27,9 +27,7 @@ def test_area_coverage_averages_cells_and_keeps_odd_borders():
     coverage = torch.zeros(1, 1, 8, 6)
     coverage[0, 0, :4, :2] = 1
     coverage[0, 0, 4:, 4:] = 1
-    torch.testing.assert_close(
-        area_coverage(coverage), torch.tensor([[[[0.5, 0.0], [0.0, 1.0]]]])
-    )
+    torch.testing.assert_close(area_coverage(coverage), torch.tensor([[[[0.5, 0.0], [0.0, 1.0]]]]))
 
 
 def test_mask_loss_by_hand():

@@ -71,9 +71,7 @@ class ReplayOutputs:
 
         write_csv(self.folder / CSV, self.rows)
         pictures = self._pictures.pictures(self.rows[0].stamp_ns)
-        write_report(
-            self.folder / REPORT, self.rows, pictures, summary, title, threshold, states
-        )
+        write_report(self.folder / REPORT, self.rows, pictures, summary, title, threshold, states)
 
 
 class KeyFrames:

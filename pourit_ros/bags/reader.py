@@ -220,9 +220,7 @@ class BagReader:
         return BagError(f'{self.path}: is damaged or no rosbag2 ({detail})')
 
 
-def _feeds(
-    assembler: FrameAssembler, topics: CameraTopics
-) -> dict[str, Callable[[Any], None]]:
+def _feeds(assembler: FrameAssembler, topics: CameraTopics) -> dict[str, Callable[[Any], None]]:
     """What to do with a message, by topic."""
     feeds: dict[str | None, Callable[[Any], None]] = {
         topics.color: assembler.color,

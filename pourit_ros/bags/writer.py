@@ -43,9 +43,7 @@ class BagWriter:
     Raises BagError when the path exists.
     """
 
-    def __init__(
-        self, path: str | Path, storage: Storage = 'mcap', distro: str = 'jazzy'
-    ) -> None:
+    def __init__(self, path: str | Path, storage: Storage = 'mcap', distro: str = 'jazzy') -> None:
         self.path = Path(path)
         if storage not in STORAGES:
             raise BagError(f'storage {storage!r}: there are {", ".join(STORAGES)}')

@@ -104,7 +104,10 @@ def replay_to(
     """Replay with a progress bar, offline or through the live nodes."""
     from .. import geometry
     from ..perception import Segmenter
+    from ..ros_processes import require_ros
 
+    if live:
+        require_ros()
     segmenter = Segmenter.load(weights, device, threads)
     threshold = segmenter.metadata.presence_threshold
     with progress_bar() as bar:

@@ -98,9 +98,7 @@ def measure_pour(
 
     if T_base_target is None:
         problems.append('distance, offset and margin need a target pose')
-        return PourGeometry(
-            lowest, fit, plane.origin, plane.direction, problems=tuple(problems)
-        )
+        return PourGeometry(lowest, fit, plane.origin, plane.direction, problems=tuple(problems))
 
     mouth = target.mouth_in(T_base_target)
     distance = float(np.linalg.norm(lowest - mouth))

@@ -39,9 +39,7 @@ class PouringPlane:
         covariance = self.covariance.copy()
         covariance[0, 1] = covariance[1, 0] = 0.0
         covariance[0, 0] = sigma**2
-        return PouringPlane(
-            self.point + offset * self.normal, self.normal, self.up, covariance
-        )
+        return PouringPlane(self.point + offset * self.normal, self.normal, self.up, covariance)
 
     def intersect(self, rays: ArrayLike) -> NDArray[np.float64]:
         """Intersect camera rays d (N, 3) with the plane: points κd, κ = (p₀·n)/(d·n) (PourIt!).

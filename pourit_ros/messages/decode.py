@@ -190,14 +190,18 @@ def cloud_from_msg(msg: Any) -> LiquidCloud:
         )
     rows = data[: msg.height * row_step].reshape(msg.height, row_step)[:, : msg.width * step]
     code = '>f4' if msg.is_bigendian else '<f4'
-    records = np.ascontiguousarray(rows).reshape(-1).view(
-        np.dtype(
-            {
-                'names': list(CLOUD_FIELDS),
-                'formats': [code] * len(CLOUD_FIELDS),
-                'offsets': [int(fields[name].offset) for name in CLOUD_FIELDS],
-                'itemsize': step,
-            }
+    records = (
+        np.ascontiguousarray(rows)
+        .reshape(-1)
+        .view(
+            np.dtype(
+                {
+                    'names': list(CLOUD_FIELDS),
+                    'formats': [code] * len(CLOUD_FIELDS),
+                    'offsets': [int(fields[name].offset) for name in CLOUD_FIELDS],
+                    'itemsize': step,
+                }
+            )
         )
     )
     x, y, z, intensity, radius = (records[name].astype(float) for name in CLOUD_FIELDS)

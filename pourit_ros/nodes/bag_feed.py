@@ -69,8 +69,10 @@ class BagFeed:
             place
             for place in NAMES
             if place in self._resolved
-            or ((getattr(self._camera, place) is not None)
-            and (place != 'depth' or self._options.use_depth))
+            or (
+                (getattr(self._camera, place) is not None)
+                and (place != 'depth' or self._options.use_depth)
+            )
         ]
 
     def steps(self, lead_ns: int) -> Iterator[Step]:

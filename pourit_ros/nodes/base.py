@@ -166,6 +166,7 @@ class ManagedNode(LifecycleNode):
         super().on_activate(state)
         if not self._attempt(self.activate):
             self._stop()
+            super().on_deactivate(state)
             return Transition.FAILURE
         self._refresh_inputs()
         self._refresh.reset()

@@ -41,7 +41,7 @@ PARAMETERS = (
         'one before.',
         high=100.0,
     ),
-    Parameter('loop', False, 'Start over at the end.'),
+    Parameter('loop', False, 'Start over at the end; not in lock-step.'),
     Parameter('clock', False, 'Publish the time of the recording on /clock.'),
     Parameter('progress', False, 'Print a JSON line for each image on stdout.'),
     Parameter(
@@ -82,6 +82,8 @@ class BagPlayer(ManagedNode):
         """Look into the bag and advertise what it has."""
         if not self.value('bag'):
             raise ValueError('parameter bag: give the path of a rosbag2')
+        if self.value('loop') and self.value('rate') == 0:
+            raise ValueError('parameter loop: lock-step (rate 0.0) has an end')
         chosen = {place: self.value(f'topics.{place}') for place in TYPES}
         self._feed = BagFeed(
             self.value('bag'),
@@ -133,9 +135,10 @@ class BagPlayer(ManagedNode):
     def _run(self) -> None:
         try:
             if self._subscribers_came():
-                self._play()
+                last = self._play()
                 while self.value('loop') and not self._stopping:
-                    self._play()
+                    last = self._play()
+                self._see_off(last)
         except ValueError as error:
             self.get_logger().error(line(error))
             self.finish(1)
@@ -160,7 +163,8 @@ class BagPlayer(ManagedNode):
             time.sleep(POLL)
         return False
 
-    def _play(self) -> None:
+    def _play(self) -> int | None:
+        """Play the bag once; return the stamp of the image that may still be unanswered."""
         assert self._feed is not None
         rate, lockstep = self.value('rate'), self.value('rate') == 0
         lead_ns = round(self.value('wait') * 1e9) if lockstep else 0
@@ -169,7 +173,7 @@ class BagPlayer(ManagedNode):
         start, first_ns = time.monotonic(), None
         for step in self._feed.steps(lead_ns):
             if self._stopping:
-                return
+                return None
             if lockstep:
                 # What belongs to the image in flight goes with it, such as its camera info.
                 camera = step.place in ('color', 'info')
@@ -183,13 +187,17 @@ class BagPlayer(ManagedNode):
                 first_ns = step.recorded_ns if first_ns is None else first_ns
                 due = start + (step.recorded_ns - first_ns) * 1e-9 / rate
                 if not self._sleep_until(due):
-                    return
+                    return None
             if step.place == 'color':
                 in_flight = step.stamp_ns
             self._publish(step)
-        if in_flight is not None:
-            timeout = self.value('answer_timeout') if lockstep else LINGER
-            self._wait_for_answer(in_flight, timeout)
+        return in_flight
+
+    def _see_off(self, last: int | None) -> None:
+        """Let the last image be answered, if there is a monitor to do so."""
+        if last is not None and self.count_publishers(ANSWER.name):
+            lockstep = self.value('rate') == 0
+            self._wait_for_answer(last, self.value('answer_timeout') if lockstep else LINGER)
         self._print_progress()
 
     def _publish(self, step: Step) -> None:
@@ -201,6 +209,7 @@ class BagPlayer(ManagedNode):
             self.send(NAMES[step.place], step.content)
         if step.place == 'color':
             self._sent += 1
+            self.health.received()
             self._print_progress()
 
     def _wait_for_answer(self, stamp_ns: int, timeout: float) -> bool:

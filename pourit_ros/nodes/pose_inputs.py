@@ -46,12 +46,20 @@ class PoseInputs:
 
     def camera(self, camera_frame: str, stamp_ns: int) -> Pose:
         """T_base_cam of the optical frame `camera_frame`; raises NoTransform."""
-        frame = _FRAMES['camera'] if 'camera' in self._heard else camera_frame
-        return self._buffer.lookup(self._base, frame, stamp_ns, self._tolerance_ns)
+        if 'camera' in self._heard:
+            camera_frame = _FRAMES['camera']
+        try:
+            return self._buffer.lookup(self._base, camera_frame, stamp_ns, self._tolerance_ns)
+        except NoTransform as error:
+            if 'camera' in self._heard:
+                raise
+            raise NoTransform(f'nothing on camera_pose, and {error.reason}') from None
 
     def target(self, camera_frame: str, T_base_cam: Pose, stamp_ns: int) -> Pose:
         """T_base_target; raises NoTransform."""
         look_up, tolerance = self._buffer.lookup, self._tolerance_ns
+        if self._target == _FRAMES['target'] and 'target' not in self._heard:
+            raise NoTransform('nothing on target_pose')
         try:
             return look_up(self._base, self._target, stamp_ns, tolerance)
         except NoTransform as error:

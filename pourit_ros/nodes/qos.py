@@ -96,8 +96,7 @@ class Input:
             return ReliabilityPolicy.BEST_EFFORT
         topic = self._node.resolve_topic_name(self._arguments[1])
         offered = {
-            info.qos_profile.reliability
-            for info in self._node.get_publishers_info_by_topic(topic)
+            info.qos_profile.reliability for info in self._node.get_publishers_info_by_topic(topic)
         }
         if not offered:
             return None

@@ -82,6 +82,7 @@ class Recorder(ManagedNode):
         assert self._writer is not None
         if type_name != DIAGNOSTICS.type:
             self._last_arrival = time.monotonic()
+        self.health.received()
         self._writer.write_raw(name, type_name, data, arrival_ns)
 
     def _check_end(self) -> None:

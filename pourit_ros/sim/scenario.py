@@ -81,9 +81,7 @@ class Scenario:
         return 0.5 * self.width * np.sqrt(start / speed)
 
 
-def look_at(
-    position: NDArray[np.float64], point: NDArray[np.float64], roll: float = 0.0
-) -> Pose:
+def look_at(position: NDArray[np.float64], point: NDArray[np.float64], roll: float = 0.0) -> Pose:
     """Pose of an optical frame (z forward, y down) at `position` that looks at `point`."""
     z = (point - position) / np.linalg.norm(point - position)
     x = np.cross(z, UP)

@@ -210,9 +210,7 @@ def _sensor_color(linear: NDArray[np.float64], rng: np.random.Generator) -> NDAr
     return np.clip(np.round(image), 0, 255).astype(np.uint8)
 
 
-def _sensor_depth(
-    picture: Render, milky: float, rng: np.random.Generator
-) -> NDArray[np.float32]:
+def _sensor_depth(picture: Render, milky: float, rng: np.random.Generator) -> NDArray[np.float32]:
     """Stereo depth: quadratic noise, holes at edges; clear liquid reads as what is behind it."""
     depth = picture.depth if milky > 0.5 else picture.depth_behind
     depth = np.where(np.isfinite(depth) & (depth < 4.0), depth, 0.0)

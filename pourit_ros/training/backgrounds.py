@@ -29,7 +29,7 @@ class BackgroundError(InputError):
 
 def gradient(rng: np.random.Generator, size: int) -> Image:
     """Paint a plain wall: one colour, uneven light, some grain."""
-    y, x = np.mgrid[-1:1 : size * 1j, -1:1 : size * 1j].astype(np.float32)
+    y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j].astype(np.float32)
     light = x * rng.uniform(-40, 40) + y * rng.uniform(-40, 40)
     light += smooth_noise(rng, size, size, 4, 4) * rng.uniform(2, 14)
     light += smooth_noise(rng, size, size, size // 2, size // 2) * rng.uniform(0, 6)

@@ -103,8 +103,10 @@ def calibrate(
         for images, coverage in zip(pairs.images, pairs.coverage, strict=True):
             for k, image in enumerate(images):
                 result = segmenter.segment(image)
-                scores[k].append(math.log(max(result.probability, 1e-12))
-                                 - math.log(max(1 - result.probability, 1e-12)))
+                scores[k].append(
+                    math.log(max(result.probability, 1e-12))
+                    - math.log(max(1 - result.probability, 1e-12))
+                )
                 if k == 0:
                     overlaps.append(_overlaps(result.cam, coverage >= 128))
     wet, dry = np.array(scores[0]), np.array(scores[1])
@@ -125,9 +127,7 @@ def calibrate(
     )  # fmt: skip
 
 
-def _overlaps(
-    cam: npt.NDArray[np.float32], truth: npt.NDArray[np.bool_]
-) -> list[float]:
+def _overlaps(cam: npt.NDArray[np.float32], truth: npt.NDArray[np.bool_]) -> list[float]:
     """IoU of the cleaned mask with the truth, for every candidate threshold."""
     values = []
     for threshold in _THRESHOLDS:

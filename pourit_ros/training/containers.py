@@ -132,9 +132,7 @@ def bottle(
         broken = np.abs(smooth_noise(rng, height, length, 2, rng.uniform(2, 12)))
         line = line * np.clip(broken, 0, 1) * rng.uniform(0.2, 0.95)
         picture, opacity = blend(picture, 255.0, line), np.maximum(opacity, line)
-    return Source(
-        _turn(rng, picture, opacity * inside, mouth, angle, size), float(mouth_radius)
-    )
+    return Source(_turn(rng, picture, opacity * inside, mouth, angle, size), float(mouth_radius))
 
 
 def _neck(
@@ -186,9 +184,7 @@ def _turn(
     return Layer(turned[..., :3], turned[..., 3] / 255)
 
 
-def tap(
-    rng: np.random.Generator, size: int, mouth: tuple[float, float], radius: float
-) -> Source:
+def tap(rng: np.random.Generator, size: int, mouth: tuple[float, float], radius: float) -> Source:
     """Paint a chrome tap that ends at a pixel: a straight or bent pipe of the given radius."""
     y, x = np.mgrid[0:size, 0:size].astype(np.float32)
     straight = (x - mouth[0]) / radius

@@ -125,9 +125,7 @@ def train(
     if resume:
         trainer.resume(checkpoint)
     material = gather(recipe, cache, processes, console)
-    cropper = Cropper(
-        material.train, recipe.seed, pairs=recipe.pairs_per_batch, crop=recipe.crop
-    )
+    cropper = Cropper(material.train, recipe.seed, pairs=recipe.pairs_per_batch, crop=recipe.crop)
     mean = 0.0
     with _bar(console, 'train', recipe.steps, trainer.step) as report:
         while trainer.step < recipe.steps:
@@ -196,9 +194,7 @@ def main() -> int:
         composites=args.composites,
     )
     try:
-        train(
-            recipe, args.out, cache=args.cache, processes=args.processes, resume=args.resume
-        )
+        train(recipe, args.out, cache=args.cache, processes=args.processes, resume=args.resume)
     except InputError as error:
         print(f'pourit train: {error}', file=sys.stderr)
         return 2
