@@ -3,6 +3,7 @@
 
 import ast
 import xml.etree.ElementTree as ElementTree
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,7 @@ def test_readme_names_only_commands_that_exist():
     from pourit_ros.cli.main import app
 
     words = (ROOT / 'README.md').read_text().replace('`', ' ').split()
-    named = {b for a, b in zip(words, words[1:], strict=False) if a == 'pourit'}
+    named = {b for a, b in pairwise(words) if a == 'pourit'}
     commands = set(get_command(app).commands)
     assert commands <= named
     assert named <= commands
