@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from pourit_ros.bags.make import write_pour_bag
+from pourit_ros.bags.writer import BagWriter
+from pourit_ros.messages import encode
 from pourit_ros.pipeline import Frame
 from pourit_ros.synth.sequence import pour_sequence
 
@@ -210,6 +212,19 @@ def test_replay_bad_input(bag, tmp_path):
     (foreign / 'thesis.tex').write_text('mine')
     refused(pourit('replay', bag, '--out', foreign), 'thesis.tex')
     assert (foreign / 'thesis.tex').read_text() == 'mine'
+    assert not out.exists()
+
+
+def test_replay_of_an_encoding_that_is_no_picture(pour, tmp_path):
+    strange = tmp_path / 'strange'
+    frame = pour[0]
+    image = encode.image(frame.stamp_ns, 'camera', frame.color) | {'encoding': '64FC7'}
+    info = encode.camera_info(frame.stamp_ns, 'camera', frame.camera)
+    with BagWriter(strange) as writer:
+        writer.write('/cam/image_raw', 'sensor_msgs/msg/Image', image, frame.stamp_ns)
+        writer.write('/cam/camera_info', 'sensor_msgs/msg/CameraInfo', info, frame.stamp_ns)
+    out = tmp_path / 'out'
+    refused(pourit('replay', strange, '--out', out), '64FC7')
     assert not out.exists()
 
 
