@@ -89,57 +89,33 @@ class PourEstimate:
         return self.present and not self.reason
 
 
-class PourPipeline:
-    """Image and poses in, distance out.
-
-    `observe` is the camera's half (node `liquid_perception`), `estimate` the target's half (node
-    `pour_monitor`); calling the pipeline runs both. `lift` is `observe` with a segmentation from
-    elsewhere; a pipeline that is never given images needs no segmenter.
-    """
+class PourObserver:
+    """The camera's half, node `liquid_perception`: image and source pose to lifted liquid."""
 
     def __init__(
         self,
-        segmenter: SegmenterLike | None,
+        segmenter: SegmenterLike,
         source: Container,
-        target: Container,
         plane: PlaneMode = 'axis',
         noise: NoiseModel | None = None,
     ) -> None:
         self.segmenter = segmenter
         self.source = source
-        self.target = target
         self.plane: PlaneMode = plane
         self.noise = noise or NoiseModel()
 
-    def __call__(self, frame: Frame) -> tuple[Observation, PourEstimate]:
-        """Run one frame through both halves."""
-        observation = self.observe(frame)
-        return observation, self.estimate(observation, frame.T_base_cam, frame.T_base_target)
-
     def observe(self, frame: Frame) -> Observation:
         """Segment the image and lift the liquid."""
-        if self.segmenter is None:
-            raise TypeError('this pipeline was made without a segmenter')
-        return self.lift(frame, self.segmenter.segment(frame.color))
+        segmentation = self.segmenter.segment(frame.color)
+        return lift_frame(frame, segmentation, self.source, self.plane, self.noise)
 
-    def lift(self, frame: Frame, segmentation: Segmentation) -> Observation:
-        """Lift the liquid of a frame that is segmented already."""
-        cloud, problem = LiquidCloud.empty(), ''
-        if segmentation.present:
-            try:
-                cloud = self._lift(frame, segmentation)
-            except NotEstimable as error:
-                problem = error.reason
-        return Observation(frame.stamp_ns, frame.name, segmentation, cloud, problem)
 
-    def _lift(self, frame: Frame, segmentation: Segmentation) -> LiquidCloud:
-        if frame.T_cam_source is None:
-            raise NotEstimable(frame.problem or 'no source pose')
-        if frame.T_base_cam is None:
-            raise NotEstimable(frame.problem or 'no camera pose in the base frame')
-        up = frame.T_base_cam.rotation.T @ np.array([0.0, 0.0, 1.0])
-        plane = pouring_plane(frame.T_cam_source, self.source, up, self.plane, self.noise)
-        return lift_mask(segmentation.mask, segmentation.cam, frame.camera, plane, frame.depth)
+class PourEstimator:
+    """The target's half, node `pour_monitor`: lifted liquid and target pose to distance."""
+
+    def __init__(self, target: Container, noise: NoiseModel | None = None) -> None:
+        self.target = target
+        self.noise = noise or NoiseModel()
 
     def estimate(
         self, observation: Observation, T_base_cam: Pose | None, T_base_target: Pose | None
@@ -158,3 +134,57 @@ class PourPipeline:
             observation.cloud, T_base_cam, self.target, T_base_target, self.noise
         )
         return PourEstimate(*common, geometry, '; '.join(geometry.problems))
+
+
+class PourPipeline:
+    """Image and poses in, distance out: both halves on one frame."""
+
+    def __init__(
+        self,
+        segmenter: SegmenterLike,
+        source: Container,
+        target: Container,
+        plane: PlaneMode = 'axis',
+        noise: NoiseModel | None = None,
+    ) -> None:
+        self.observer = PourObserver(segmenter, source, plane, noise)
+        self.estimator = PourEstimator(target, noise)
+
+    def __call__(self, frame: Frame) -> tuple[Observation, PourEstimate]:
+        """Run one frame through both halves."""
+        observation = self.observer.observe(frame)
+        estimate = self.estimator.estimate(observation, frame.T_base_cam, frame.T_base_target)
+        return observation, estimate
+
+
+def lift_frame(
+    frame: Frame,
+    segmentation: Segmentation,
+    source: Container,
+    plane: PlaneMode = 'axis',
+    noise: NoiseModel | None = None,
+) -> Observation:
+    """Lift the liquid of a segmented frame onto the pouring plane."""
+    cloud, problem = LiquidCloud.empty(), ''
+    if segmentation.present:
+        try:
+            cloud = _lift(frame, segmentation, source, plane, noise)
+        except NotEstimable as error:
+            problem = error.reason
+    return Observation(frame.stamp_ns, frame.name, segmentation, cloud, problem)
+
+
+def _lift(
+    frame: Frame,
+    segmentation: Segmentation,
+    source: Container,
+    mode: PlaneMode,
+    noise: NoiseModel | None,
+) -> LiquidCloud:
+    if frame.T_cam_source is None:
+        raise NotEstimable(frame.problem or 'no source pose')
+    if frame.T_base_cam is None:
+        raise NotEstimable(frame.problem or 'no camera pose in the base frame')
+    up = frame.T_base_cam.rotation.T @ np.array([0.0, 0.0, 1.0])
+    plane = pouring_plane(frame.T_cam_source, source, up, mode, noise)
+    return lift_mask(segmentation.mask, segmentation.cam, frame.camera, plane, frame.depth)

@@ -119,14 +119,14 @@ class _Replay:
 
     def report(self, threshold: float | None) -> None:
         """Write the table and the page."""
-        pipeline, reader = self.pipeline, self.reader
+        observer, reader = self.pipeline.observer, self.reader
         summary: dict[str, object] = {
             'mode': 'offline, every frame',
             'colour': reader.camera.color,
             'depth': reader.camera.depth or 'none',
-            'source': pipeline.source.name,
-            'target': pipeline.target.name,
-            'plane': pipeline.plane,
+            'source': observer.source.name,
+            'target': self.pipeline.estimator.target.name,
+            'plane': observer.plane,
         }
         for topic, count in reader.skipped.items():
             summary[f'unusable on {topic}'] = count

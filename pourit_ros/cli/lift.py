@@ -40,7 +40,7 @@ def lift(
     """
     from .. import geometry
     from ..bags.rows import row_from_estimate, write_csv
-    from ..pipeline import PourPipeline
+    from ..pipeline import PourEstimator, lift_frame
     from ..report.clouds import write_clouds
     from ..report.lift_picture import draw_lift
     from ..scenes import load_pourit_scene, load_pourit_segmentation
@@ -52,22 +52,22 @@ def lift(
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise CommandError(f'{min(twice)}: two scenes hold a frame of this name')
-    segmenter = None
+    estimator = PourEstimator(receiver)
     if not masks:
         from ..perception import Segmenter
 
         segmenter = Segmenter.load(weights, device.kind)
-    pipeline = PourPipeline(segmenter, source, receiver, plane.mode)
 
     rows = []
     with result_folder(out) as folder:
         for scene, frame in track(frames, 'lift', len(frames)):
             start = time.perf_counter()
             if masks:
-                observation = pipeline.lift(frame, load_pourit_segmentation(scene, frame))
+                segmentation = load_pourit_segmentation(scene, frame)
             else:
-                observation = pipeline.observe(frame)
-            estimate = pipeline.estimate(observation, frame.T_base_cam, frame.T_base_target)
+                segmentation = segmenter.segment(frame.color)
+            observation = lift_frame(frame, segmentation, source, plane.mode)
+            estimate = estimator.estimate(observation, frame.T_base_cam, frame.T_base_target)
             rows.append(row_from_estimate(estimate, 1000 * (time.perf_counter() - start)))
             write_clouds(folder, frame.name, frame, observation, estimate)
             draw_lift(

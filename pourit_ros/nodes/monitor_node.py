@@ -18,7 +18,7 @@ from ..messages.contract import MONITOR, monitor_messages
 from ..messages.decode import MessageError, cloud_from_msg, scalars_from_msg, stamp_to_ns
 from ..messages.encode import string
 from ..perception.segmentation import Segmentation
-from ..pipeline import Observation, PourPipeline
+from ..pipeline import Observation, PourEstimator
 from ..transforms import NoTransform
 from .base import ManagedNode
 from .parameters import BASE_FRAME, POSE_TOLERANCE, TARGET_FRAME, Parameter
@@ -51,7 +51,7 @@ class PourMonitor(ManagedNode):
 
     def __init__(self) -> None:
         super().__init__('pour_monitor', PARAMETERS)
-        self._pipeline: PourPipeline | None = None
+        self._estimator: PourEstimator | None = None
         self._machine = PourStateMachine()
         self._poses = PoseInputs('', '', 0.0)
         self._halves: dict[int, dict[str, Any]] = {}
@@ -68,8 +68,7 @@ class PourMonitor(ManagedNode):
     def configure(self) -> None:
         """Read the target and advertise."""
         target = Container.load(self.value('target'))
-        # It only estimates: the camera's half, and so the segmenter, is in liquid_perception.
-        self._pipeline = PourPipeline(None, target, target)
+        self._estimator = PourEstimator(target)
         self.advertise_contract(MONITOR)
 
     def activate(self) -> None:
@@ -114,7 +113,7 @@ class PourMonitor(ManagedNode):
 
     def cleanup(self) -> None:
         """Forget the target."""
-        self._pipeline = None
+        self._estimator = None
 
     def _on_pose(self, take_in: Callable[..., None], *arguments: Any) -> None:
         assert self._worker is not None
@@ -170,9 +169,9 @@ class PourMonitor(ManagedNode):
         return seen
 
     def _answer(self, seen: _Seen) -> None:
-        assert self._pipeline is not None
+        assert self._estimator is not None
         started = time.monotonic()
-        estimate = self._pipeline.estimate(seen.observation, seen.T_base_cam, seen.T_base_target)
+        estimate = self._estimator.estimate(seen.observation, seen.T_base_cam, seen.T_base_target)
         with self._state_lock:
             state = self._machine.update(estimate.stamp_ns, estimate.present, estimate.valid)
             changed = state if state != self._state else None

@@ -15,7 +15,7 @@ from ..geometry import Container, PinholeCamera, PouringPlane, lift_mask
 from ..geometry.plane import PlaneMode
 from ..messages.contract import PERCEPTION, perception_messages
 from ..messages.decode import MessageError
-from ..pipeline import Frame, PourPipeline, SegmenterLike
+from ..pipeline import Frame, PourObserver, SegmenterLike
 from .base import ManagedNode
 from .parameters import BASE_FRAME, POSE_TOLERANCE, TARGET_FRAME, Parameter
 from .qos import DEPTH_DEPTH, IMAGE_DEPTH, POSE_DEPTH
@@ -54,7 +54,7 @@ class LiquidPerception(ManagedNode):
 
     def __init__(self) -> None:
         super().__init__('liquid_perception', PARAMETERS)
-        self._pipeline: PourPipeline | None = None
+        self._observer: PourObserver | None = None
         self._worker: Worker[tuple[Frame, str]] | None = None
         self._assembler = FrameAssembler()
 
@@ -69,8 +69,7 @@ class LiquidPerception(ManagedNode):
             self.value('weights'), self.value('device'), self.value('threads') or None
         )
         _warm_up(segmenter)
-        # The target's half of the pipeline runs in pour_monitor.
-        self._pipeline = PourPipeline(segmenter, source, source, self.value('plane'))
+        self._observer = PourObserver(segmenter, source, self.value('plane'))
         self.advertise_contract(PERCEPTION)
         self.health.fact('weights', self.value('weights'))
         self.health.fact('device', segmenter.device)
@@ -109,7 +108,7 @@ class LiquidPerception(ManagedNode):
 
     def cleanup(self) -> None:
         """Free the model."""
-        self._pipeline = None
+        self._observer = None
 
     def _on_color(self, message: Any) -> None:
         self.health.received()
@@ -134,11 +133,11 @@ class LiquidPerception(ManagedNode):
         return None if frame is None else (frame, self._assembler.color_frame_id)
 
     def _answer(self, taken: tuple[Frame, str]) -> None:
-        assert self._pipeline is not None
+        assert self._observer is not None
         assert self._worker is not None
         frame, frame_id = taken
         started = time.monotonic()
-        observation = self._pipeline.observe(frame)
+        observation = self._observer.observe(frame)
         observed = time.monotonic()
         for name, fields in perception_messages(observation, frame.color, frame_id, self.wanted):
             self.send(name, fields)
