@@ -50,6 +50,7 @@ setup(
     install_requires=perception + tools,
     extras_require={
         'ros': ros_jazzy_wheels,
+        'synth': ['embreex>=4.4', 'mitsuba>=3.7', 'pyoidn>=2.5'],
         'test': ['hypothesis>=6.90', 'mypy>=1.8', 'pytest>=7.4', 'ruff>=0.6', 'types-PyYAML'],
     },
     python_requires='>=3.10',
