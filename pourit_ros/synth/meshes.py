@@ -123,6 +123,17 @@ def sweep(line: NDArray[np.float64], radius: NDArray[np.float64], segments: int 
     return joined(vertices, uv)
 
 
+def sphere(radius: float, rings: int = 12, segments: int = 18) -> Mesh:
+    """A ball about the origin."""
+    polar = np.linspace(np.pi, 0, rings + 1)[:, None]
+    angle = np.linspace(0, 2 * np.pi, segments + 1)
+    flat, up = np.sin(polar), np.cos(polar)
+    # The poles exactly on the axis, so that their triangles vanish.
+    flat[[0, -1]] = 0
+    points = np.broadcast_arrays(flat * np.cos(angle), flat * np.sin(angle), up)
+    return joined(radius * np.stack(points, axis=-1))
+
+
 def joined(rings: NDArray[np.float64], uv: NDArray[np.float64] | None = None) -> Mesh:
     """Join rings (N, S + 1, 3) whose last column is the first one's place, N rings of S sides.
 

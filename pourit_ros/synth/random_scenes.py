@@ -250,7 +250,7 @@ def _pouring(
     thickness = rate / float(np.linalg.norm(v)) / np.pi / half_width
     if kind == 'tap':
         half_width = thickness = float(np.sqrt(rate / np.pi / np.linalg.norm(v)))
-        half_width, exit_point = min(half_width, 0.9 * shape.rim_radius), lip - 0.004 * up * 0
+        half_width, exit_point = min(half_width, 0.9 * shape.rim_radius), lip
         level = None
     else:
         exit_point = lip + (thickness + 0.0006) * up - 0.004 * v / np.linalg.norm(v)
@@ -284,6 +284,9 @@ def _rate(
 
 def _styled(rng: np.random.Generator, split: str, flow: FlowDescription) -> FlowDescription:
     style = str(rng.choice(STYLES, p=[0.15, 0.4, 0.3, 0.15]))
+    if style == 'breakup' and flow.rate > 60e-6:
+        # A thick stream lands long before it would break.
+        style = 'ripple'
     start, stop = -10.0, 10.0
     moment = rng.random()
     if moment < 0.07:
