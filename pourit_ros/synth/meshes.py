@@ -43,6 +43,18 @@ def merged(meshes: Sequence[Mesh]) -> Mesh:
     )
 
 
+def faceted(mesh: Mesh, scale: float) -> Mesh:
+    """Unshare the vertices, so that edges stay sharp; texture of `scale` m on every face."""
+    vertices = mesh.vertices[mesh.triangles].reshape(-1, 3)
+    triangles = np.arange(len(vertices)).reshape(-1, 3)
+    v = vertices[triangles]
+    normal = np.abs(np.cross(v[:, 1] - v[:, 0], v[:, 2] - v[:, 0]))
+    flat = normal.argmax(axis=1).repeat(3)
+    # Heights stay vertical in the texture, as print does on a box.
+    axes = np.array([[1, 2], [0, 2], [0, 1]])[flat]
+    return Mesh(vertices, triangles, np.take_along_axis(vertices, axes, axis=1) / scale)
+
+
 def vertex_normals(mesh: Mesh) -> NDArray[np.float64]:
     """Unit normals (V, 3), area-weighted; vertices at the same place (seams) share theirs."""
     v, t = mesh.vertices, mesh.triangles
