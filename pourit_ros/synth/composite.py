@@ -65,9 +65,9 @@ class Plate:
 
 @dataclass(frozen=True, eq=False)
 class StreamLabels:
-    """Exact labels of a stream (H, W): coverage 0..1 of what is seen of it first (`visible`), of
-    that part which is in the air (`air`), also through clear walls (`through`); `depth` m of its
-    nearest surface, inf where it is not the first thing seen.
+    """Labels of a stream (H, W): coverage 0..1 of what is seen of it first (`visible`), of that
+    part which is in the air (`air`), also through clear walls (`through`); `depth` m of its
+    surface at pixel centres, inf where it is not the first thing seen.
     """
 
     visible: NDArray[np.float32]
@@ -82,26 +82,25 @@ def label_stream(plate: Plate, stream: Mesh, in_air: InAir) -> StreamLabels:
     `in_air` says of points (N, 3) whether they have left the lip and not yet passed the rim.
     """
     shape = plate.first.shape
-    n = LABEL_SAMPLES
     window = _window(stream, plate.camera)
     visible_share, air_share, through_share = (np.zeros(shape, np.float32) for _ in range(3))
     depth = np.full(shape, np.inf, np.float32)
     labels = StreamLabels(visible_share, air_share, through_share, depth)
     if window is None:
         return labels
-    rays = _Rays.through(window, plate.camera, n)
-    t = MeshTracer(stream).distance(np.zeros_like(rays.direction), rays.direction)
-    z = t * rays.direction[:, 2]
-    found = np.isfinite(t)
-    before = rays.at(plate.opaque) + IN_FRONT > z
-    through = found & before
+    tracer, box = MeshTracer(stream), window.box
+    rays = _Rays.through(window, plate.camera, LABEL_SAMPLES)
+    way, z = rays.to(tracer)
+    through = np.isfinite(z) & (rays.at(plate.opaque) + IN_FRONT > z)
     visible = through & (rays.at(plate.first) + IN_FRONT > z)
     air = visible.copy()
-    air[visible] &= in_air(rays.direction[visible] * t[visible, None].astype(float))
-    box = window.box
+    air[visible] &= in_air(rays.direction[visible] * way[visible, None].astype(float))
     for target, hit in ((labels.visible, visible), (labels.air, air), (labels.through, through)):
         target[box] = rays.mean(hit.astype(np.float32))
-    labels.depth[box] = rays.folded(np.where(visible, z, np.inf)).min(axis=(1, 3))
+    centres = _Rays.through(window, plate.camera, 1)
+    _, z = centres.to(tracer)
+    seen = centres.at(plate.first) + IN_FRONT > z
+    labels.depth[box] = np.where(seen, z, np.inf).reshape(centres.shape)
     return labels
 
 
@@ -200,6 +199,11 @@ class _Rays:
         row, column = np.rint(v.ravel()).astype(np.intp), np.rint(u.ravel()).astype(np.intp)
         shape = (window.y1 - window.y0, window.x1 - window.x0)
         return cls(direction.astype(np.float32), row, column, shape, n)
+
+    def to(self, tracer: MeshTracer) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Way and depth along z (N,) m to the mesh, inf where it is missed."""
+        way = tracer.distance(np.zeros_like(self.direction), self.direction)
+        return way, way * self.direction[:, 2]
 
     def at(self, image: NDArray) -> NDArray:
         """The image's value (N,) in each ray's pixel."""

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What makes items of a data set by number; see `dataset.Engine`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from .composite import LiquidOptics, composite, label_stream
+from .description import SceneDescription
+from .labels import SceneLabels, in_air, mid_exposure
+from .meshes import Mesh
+from .pairs import take_pair
+from .parts import STREAM
+from .plates import Backdrop, PlateError, load_plate
+from .random_scenes import reflowed
+from .records import PairRecord, stem_of, write_pair, written
+from .stream import Stream
+
+# Streams within one exposure that moved less than this, px, are sharp.
+STILL = 0.7
+INSTANTS = 3
+# Coverage (px) below which another stream is drawn: nothing of it could be seen.
+LEAST = 12.0
+ATTEMPTS = 8
+# So that the attempts for one number never meet the numbers of other pairs.
+STRIDE = 100_000
+
+
+@dataclass(frozen=True)
+class CompositeEngine:
+    """Ray-traced streams over plates: pair `i` lies on plate i mod P, with its own stream."""
+
+    plates: tuple[Path, ...]
+    seed: int
+    split: str
+    size: int
+
+    def recipe(self) -> dict[str, Any]:
+        """What a set depends on."""
+        return {
+            'engine': 'composite',
+            'seed': self.seed,
+            'split': self.split,
+            'size': self.size,
+            'plates': len(self.plates),
+            'version': __version__,
+        }
+
+    def made(self, folder: Path) -> set[int]:
+        """Numbers of the complete pairs."""
+        return {int(stem) for stem in written(folder)}
+
+    def make(self, folder: Path, index: int) -> None:
+        """Make one pair and write it."""
+        write_pair(folder, stem_of(index), self.pair(index))
+
+    def pair(self, index: int) -> PairRecord:
+        """Make one pair."""
+        turn, which = divmod(index, len(self.plates))
+        backdrop = load_plate(self.plates[which])
+        _check(self.plates[which], backdrop, self.split, self.size)
+        for attempt in range(ATTEMPTS):
+            variant = turn + 1 + attempt * STRIDE
+            # The set's seed: several sets may use the same plates.
+            scene = reflowed(backdrop.scene, variant + self.seed * ATTEMPTS * STRIDE)
+            # Its own camera noise, lest all pairs on one plate share it.
+            camera = replace(scene.camera, seed=(scene.camera.seed + variant) % (1 << 31))
+            scene = replace(scene, camera=camera)
+            streams = _streams(scene)
+            if streams is None:
+                continue
+            labels = _labels(scene, backdrop, streams[len(streams) // 2])
+            if labels.visible.sum() >= LEAST:
+                break
+        else:
+            raise RuntimeError(f'no visible stream in {ATTEMPTS} attempts')
+        meta = {'engine': 'composite', 'plate': self.plates[which].name, 'variant': variant}
+        rng = np.random.default_rng((scene.camera.seed, 2))
+        positive = composite(
+            backdrop.plate, streams, optics_of(scene), float(rng.uniform(0.3, 0.6)), rng
+        )
+        return take_pair(scene, positive, backdrop.plate.radiance, labels, meta)
+
+
+def _check(path: Path, backdrop: Backdrop, split: str, size: int) -> None:
+    if backdrop.scene.split != split:
+        raise PlateError(f'{path}: is a background of split {backdrop.scene.split}, not {split}')
+    if backdrop.plate.camera.width != size:
+        raise PlateError(
+            f'{path}: is {backdrop.plate.camera.width} px wide, --size asks for {size}'
+        )
+
+
+def optics_of(scene: SceneDescription) -> LiquidOptics:
+    """What light does in the scene's liquid."""
+    liquid = scene.liquid
+    return LiquidOptics(
+        liquid.ior, np.asarray(liquid.absorption), liquid.milkiness, np.asarray(liquid.color)
+    )
+
+
+def _streams(scene: SceneDescription) -> list[Mesh] | None:
+    """The stream in the optical frame at times within the exposure, None when there is none."""
+    flow, camera = scene.flow, scene.camera
+    T_cam_base = camera.T_base_cam.inverse()
+    distance = T_cam_base.apply(flow.exit_point)[2]
+    fall = np.sqrt(max(flow.exit_point[2] - flow.end_height, 0) * 2 * 9.81)
+    moved = camera.exposure_time * (flow.speed + fall) * camera.model.fx / distance
+    count = INSTANTS if moved > STILL else 1
+    stream = Stream(flow)
+    middle = mid_exposure(scene)
+    times = middle + camera.exposure_time * ((np.arange(count) + 0.5) / count - 0.5)
+    surfaces = [stream.surface(float(t)) for t in times]
+    if surfaces[count // 2] is None:
+        return None
+    return [
+        (s or surfaces[count // 2]).mesh.moved(T_cam_base)  # type: ignore[union-attr]
+        for s in surfaces
+    ]
+
+
+def _labels(scene: SceneDescription, backdrop: Backdrop, stream: Mesh) -> SceneLabels:
+    T_base_cam = scene.camera.T_base_cam
+    seen = label_stream(backdrop.plate, stream, lambda p: in_air(scene, T_base_cam.apply(p)))
+    still = backdrop.labels
+    wet = np.isfinite(seen.depth)
+    depth = np.where(wet, seen.depth, still.depth)
+    milky = scene.liquid.milkiness >= 0.5
+    return SceneLabels(
+        instances=np.where(wet, np.uint8(STREAM), still.instances),
+        depth=depth,
+        opaque=np.where(wet, depth, still.opaque) if milky else still.opaque,
+        visible=seen.visible,
+        air=seen.air,
+        through=seen.through,
+        still=still,
+    )
