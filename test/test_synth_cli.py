@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from synth_plates import save_plates
 
 from pourit_ros.bags.reader import BagReader
 from pourit_ros.cli import main as cli
 from pourit_ros.synth.records import written
-from synth_plates import save_plates
 
 SMALL = Path(__file__).parent / 'data' / 'pour_small'
 needs_embree = pytest.mark.skipif(

@@ -18,6 +18,7 @@ from synth_plates import flat_backdrop, save_plates
 from pourit_ros.bench.chain import load_pours, measure_chain
 from pourit_ros.geometry import Pose
 from pourit_ros.geometry.stream import GRAVITY
+from pourit_ros.scenes import load_pourit_scene, load_pourit_segmentation
 from pourit_ros.synth.dataset import DatasetError, make_dataset
 from pourit_ros.synth.engines import CompositeEngine
 from pourit_ros.synth.labels import label
@@ -257,6 +258,17 @@ def test_contact_sheet(made, tmp_path):
     assert ((masks[..., 1] - masks[..., 2]) > 60).sum() > 100
     with pytest.raises(RecordError, match='no pairs'):
         write_sheet(tmp_path, tmp_path / 'none.png')
+
+
+def test_pourit_lift_reads_the_set(made):
+    frames = load_pourit_scene(made)
+    assert len(frames) == 16
+    for frame in frames:
+        assert not frame.problem
+        assert frame.T_base_target is not None
+        seen = load_pourit_segmentation(made, frame)
+        coverage = read_image(made / f'{frame.name[:-4]}_mask_air.png')
+        assert seen.present == (frame.name.endswith('_pos') and (coverage > 127).any())
 
 
 def test_broken_pairs_are_named(made, tmp_path):
