@@ -50,6 +50,13 @@ def load_pourit_scene(folder: str | Path) -> list[Frame]:
     ]
 
 
+def load_pourit_frame(color_file: str | Path) -> Frame:
+    """Load the one frame of a colour file `<stem>_rgb.png|jpg`; raises SceneError."""
+    path = Path(color_file)
+    stem = path.name.rsplit('_rgb', 1)[0]
+    return _load_frame(path, path.with_name(stem), FIRST_STAMP_NS)
+
+
 def load_pourit_segmentation(folder: str | Path, frame: Frame) -> Segmentation:
     """Load a scene frame's own `_mask.png` (0 / 255) and, where it is, `_cam.png` (0..255).
 

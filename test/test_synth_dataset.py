@@ -16,11 +16,11 @@ pytest.importorskip('embreex', reason='needs the extra synth')
 from synth_plates import flat_backdrop, save_plates
 
 from pourit_ros.bench.chain import load_pours, measure_chain
-from pourit_ros.geometry import Pose
+from pourit_ros.geometry import Container, Pose
 from pourit_ros.geometry.stream import GRAVITY
 from pourit_ros.scenes import load_pourit_scene, load_pourit_segmentation
 from pourit_ros.synth.dataset import DatasetError, make_dataset
-from pourit_ros.synth.engines import CompositeEngine
+from pourit_ros.synth.engines import CompositeEngine, find_plates
 from pourit_ros.synth.labels import label
 from pourit_ros.synth.plates import PlateError, load_plate, save_plate
 from pourit_ros.synth.records import (
@@ -31,6 +31,7 @@ from pourit_ros.synth.records import (
     write_pair,
     written,
 )
+from pourit_ros.synth.sequence import pour_sequence
 from pourit_ros.synth.sheet import write_sheet
 
 SIZE = 128
@@ -247,6 +248,39 @@ def test_plates_survive_the_disk_and_refuse_what_is_none(tmp_path, engine):
         wrong.pair(0)
     with pytest.raises(PlateError, match='--size asks for 256'):
         replace(engine, size=256).pair(0)
+
+
+def test_photographed_scenes_take_streams(tmp_path):
+    """A ray-cast pour stands in for the camera; its dry frames become backgrounds."""
+    photos = tmp_path / 'photos'
+    photos.mkdir()
+    pour = list(pour_sequence(rate=2.0, size=(200, 150)))
+    # Tilted, and the flow not yet begun; upright at the very start.
+    for number, item in ((0, pour[0]), (1, pour[2])):
+        frame, stem = item.frame, photos / f'cell{number}'
+        assert item.landing_point is None or number
+        cv2.imwrite(f'{stem}_rgb.png', frame.color[..., ::-1])
+        cv2.imwrite(f'{stem}_depth.png', (1000 * frame.depth).astype(np.uint16))
+        np.savetxt(f'{stem}_camK.txt', frame.camera.matrix)
+        np.savetxt(f'{stem}_Tsource2cam.txt', frame.T_cam_source.matrix)
+        np.savetxt(f'{stem}_Tcam2base.txt', frame.T_base_cam.matrix)
+        T_cam_target = frame.T_base_cam.inverse() @ frame.T_base_target
+        np.savetxt(f'{stem}_Ttarget2cam.txt', T_cam_target.matrix)
+    engine = CompositeEngine(tuple(find_plates(photos)), 0, 'train', 120)
+    with pytest.raises(PlateError, match='not tilted enough'):
+        engine.pair(0)
+    record = engine.pair(1)
+    assert record.mask_air.sum() > 20
+    mouth = Container.load('cup').mouth_in(pour[2].frame.T_base_target)
+    assert abs(record.meta['landing_point'][2] - mouth[2]) < 1e-3
+    # From the bottle's lip: the top of the mask is there.
+    v, u = np.nonzero(record.mask_air > 0.5)
+    exit_point = np.array(record.meta['flow']['exit_point'])
+    seen = record.camera.project(record.T_base_cam.inverse().apply(exit_point))[0]
+    assert np.hypot(u - seen[0], v - seen[1]).min() < 8
+    (photos / 'cell1_Ttarget2cam.txt').unlink()
+    with pytest.raises(PlateError, match='poses of both containers'):
+        engine.pair(1)
 
 
 def test_contact_sheet(made, tmp_path):

@@ -17,7 +17,7 @@ import typer
 from numpy.typing import NDArray
 
 from .errors import CommandError
-from .options import Out
+from .options import Container, Out, Target
 from .output import result_folder
 from .progress import progress_bar, track
 
@@ -75,8 +75,13 @@ def synth(
     ] = None,
     backgrounds: Annotated[
         Path | None,
-        typer.Option(help='With composite: folder made by --engine background.'),
+        typer.Option(
+            help='With composite: folder made by --engine background, or of RGB-D photos of dry '
+            "pours in PourIt!'s layout, with the poses of both containers."
+        ),
     ] = None,
+    container: Container = 'pourit_bottle',
+    target: Target = 'cup',
     environment_maps: Annotated[
         Path | None, typer.Option(help='Folder of .hdr panoramas; without: drawn rooms alone.')
     ] = None,
@@ -108,7 +113,9 @@ def synth(
         return
     if out.exists() and not out.is_dir():
         raise CommandError(f'{out}: is a file, --out needs a folder')
-    maker = _engine(engine, split.value, seed, size, backgrounds, environment_maps)
+    maker = _engine(
+        engine, split.value, seed, size, backgrounds, environment_maps, container, target
+    )
     _make(out, maker, count, jobs or os.cpu_count() or 1, engine)
     if sheet and engine is not EngineName.background:
         from ..synth.sheet import write_sheet
@@ -124,19 +131,21 @@ def _engine(
     size: int,
     backgrounds: Path | None,
     environment_maps: Path | None,
+    container: str,
+    target: str,
 ) -> Engine:
     from ..synth.description import Assets
 
     if name is EngineName.composite:
-        from ..synth.engines import CompositeEngine
-        from ..synth.plates import find_plates
+        from ..synth.engines import CompositeEngine, find_plates
 
         if backgrounds is None:
             raise CommandError(
                 'composite needs --backgrounds DIR; pourit synth --engine background makes it'
             )
         _require('embreex')
-        return CompositeEngine(tuple(find_plates(backgrounds)), seed, split, size)
+        plates = tuple(find_plates(backgrounds))
+        return CompositeEngine(plates, seed, split, size, container, target)
     assets = Assets.find(environment_maps)
     _require('mitsuba', 'pyoidn')
     from ..synth.engines import BackgroundEngine, PathtraceEngine

@@ -16,11 +16,12 @@ from .labels import SceneLabels, in_air, mid_exposure
 from .meshes import Mesh
 from .pairs import take_pair
 from .parts import STREAM
+from .photos import find_photos, load_photo
 from .plates import Backdrop, PlateError, load_plate
-from .random_scenes import reflowed
 from .records import PairRecord, stem_of, write_pair, written
 from .stream import Stream
 
+PLATE = '.npz'
 # Streams within one exposure that moved less than this, px, are sharp.
 STILL = 0.7
 INSTANTS = 3
@@ -33,12 +34,17 @@ STRIDE = 100_000
 
 @dataclass(frozen=True)
 class CompositeEngine:
-    """Ray-traced streams over plates: pair `i` lies on plate i mod P, with its own stream."""
+    """Ray-traced streams over plates: pair `i` lies on plate i mod P, with its own stream.
+
+    `plates`: files of `find_plates`; `source`, `target`: containers of photographed ones.
+    """
 
     plates: tuple[Path, ...]
     seed: int
     split: str
     size: int
+    source: str = 'pourit_bottle'
+    target: str = 'cup'
 
     def recipe(self) -> dict[str, Any]:
         """What a set depends on."""
@@ -62,12 +68,11 @@ class CompositeEngine:
     def pair(self, index: int) -> PairRecord:
         """Make one pair."""
         turn, which = divmod(index, len(self.plates))
-        backdrop = load_plate(self.plates[which])
-        _check(self.plates[which], backdrop, self.split, self.size)
+        backdrop = self._backdrop(self.plates[which])
         for attempt in range(ATTEMPTS):
             variant = turn + 1 + attempt * STRIDE
             # The set's seed: several sets may use the same plates.
-            scene = reflowed(backdrop.scene, variant + self.seed * ATTEMPTS * STRIDE)
+            scene = backdrop.varied(variant + self.seed * ATTEMPTS * STRIDE)
             # Its own camera noise, lest all pairs on one plate share it.
             camera = replace(scene.camera, seed=(scene.camera.seed + variant) % (1 << 31))
             scene = replace(scene, camera=camera)
@@ -86,14 +91,28 @@ class CompositeEngine:
         )
         return take_pair(scene, positive, backdrop.plate.radiance, labels, meta)
 
+    def _backdrop(self, path: Path) -> Backdrop:
+        if path.suffix != PLATE:
+            return load_photo(path, self.seed, self.split, self.size, self.source, self.target)
+        backdrop = load_plate(path)
+        split, width = backdrop.scene.split, backdrop.plate.camera.width
+        if split != self.split:
+            raise PlateError(f'{path}: is a background of split {split}, not {self.split}')
+        if width != self.size:
+            raise PlateError(f'{path}: is {width} px wide, --size asks for {self.size}')
+        return backdrop
 
-def _check(path: Path, backdrop: Backdrop, split: str, size: int) -> None:
-    if backdrop.scene.split != split:
-        raise PlateError(f'{path}: is a background of split {backdrop.scene.split}, not {split}')
-    if backdrop.plate.camera.width != size:
+
+def find_plates(folder: Path) -> list[Path]:
+    """Backgrounds of `BackgroundEngine` in a folder, else its photos; raises PlateError."""
+    if not folder.is_dir():
+        raise PlateError(f'{folder}: no such folder')
+    found = sorted(folder.glob(f'[0-9]*{PLATE}')) or find_photos(folder)
+    if not found:
         raise PlateError(
-            f'{path}: is {backdrop.plate.camera.width} px wide, --size asks for {size}'
+            f'{folder}: holds no backgrounds; pourit synth --engine background makes some'
         )
+    return found
 
 
 def optics_of(scene: SceneDescription) -> LiquidOptics:

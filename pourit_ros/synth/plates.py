@@ -22,7 +22,7 @@ from .environment import radiance as radiance_from
 from .labels import StillLabels
 from .pairs import TABLE, glossy
 from .parts import INSTANCES, TABLE_FRONT, TABLE_HALF_WIDTH
-from .random_scenes import random_scene
+from .random_scenes import random_scene, reflowed
 from .surroundings import panorama_directions
 
 ROOM_HEIGHT, ROOM_WIDTH = 128, 256
@@ -41,6 +41,10 @@ class Backdrop:
     scene: SceneDescription
     plate: Plate
     labels: StillLabels
+
+    def varied(self, variant: int) -> SceneDescription:
+        """The scene with another stream; deterministic."""
+        return reflowed(self.scene, variant)
 
 
 def make_backdrop(
@@ -129,18 +133,6 @@ def load_plate(path: Path) -> Backdrop:
         raise PlateError(f'{path}: no such file') from None
     except (KeyError, OSError, ValueError, zipfile.BadZipFile):
         raise PlateError(f'{path}: is no background of pourit synth') from None
-
-
-def find_plates(folder: Path) -> list[Path]:
-    """All plates of a folder in the order of their names; raises PlateError without any."""
-    if not folder.is_dir():
-        raise PlateError(f'{folder}: no such folder')
-    found = sorted(folder.glob('[0-9]*.npz'))
-    if not found:
-        raise PlateError(
-            f'{folder}: holds no backgrounds; pourit synth --engine background makes some'
-        )
-    return found
 
 
 def _plate(
