@@ -11,13 +11,15 @@ import numpy as np
 
 from .. import __version__
 from .composite import LiquidOptics, composite, label_stream
-from .description import SceneDescription
-from .labels import SceneLabels, in_air, mid_exposure
+from .description import Assets, SceneDescription
+from .labels import SceneLabels, in_air, label, mid_exposure
 from .meshes import Mesh
 from .pairs import take_pair
 from .parts import STREAM
+from .pathtrace import SPP, PathTracer, render_background
 from .photos import find_photos, load_photo
-from .plates import Backdrop, PlateError, load_plate
+from .plates import Backdrop, PlateError, load_plate, make_backdrop, save_plate
+from .random_scenes import random_scene
 from .records import PairRecord, stem_of, write_pair, written
 from .stream import Stream
 
@@ -101,6 +103,83 @@ class CompositeEngine:
         if width != self.size:
             raise PlateError(f'{path}: is {width} px wide, --size asks for {self.size}')
         return backdrop
+
+
+@dataclass(frozen=True)
+class PathtraceEngine:
+    """Path-traced pairs: pair `i` is scene `i`, or where no stream is seen, another of its own."""
+
+    seed: int
+    split: str
+    size: int
+    assets: Assets
+    spp: int = SPP
+
+    def recipe(self) -> dict[str, Any]:
+        """What a set depends on."""
+        return _recipe(self, 'pathtrace')
+
+    def made(self, folder: Path) -> set[int]:
+        """Numbers of the complete pairs."""
+        return {int(stem) for stem in written(folder)}
+
+    def make(self, folder: Path, index: int) -> None:
+        """Make one pair and write it."""
+        write_pair(folder, stem_of(index), self.pair(index))
+
+    def pair(self, index: int) -> PairRecord:
+        """Make one pair."""
+        for attempt in range(ATTEMPTS):
+            number = index + attempt * STRIDE
+            scene = random_scene(self.seed, number, self.split, self.assets, self.size)
+            labels = label(scene)
+            if labels.visible.sum() >= LEAST:
+                break
+        else:
+            raise RuntimeError(f'no visible stream in {ATTEMPTS} attempts')
+        tracer = PathTracer(scene)
+        positive, negative = (tracer.render(wet, self.spp) for wet in (True, False))
+        return take_pair(
+            scene, positive, negative, labels, {'engine': 'pathtrace', 'spp': self.spp}
+        )
+
+
+@dataclass(frozen=True)
+class BackgroundEngine:
+    """Path-traced plates for CompositeEngine: background `i` is scene `i` without its stream."""
+
+    seed: int
+    split: str
+    size: int
+    assets: Assets
+    spp: int = SPP
+
+    def recipe(self) -> dict[str, Any]:
+        """What a set depends on."""
+        return _recipe(self, 'background')
+
+    def made(self, folder: Path) -> set[int]:
+        """Numbers of the complete plates."""
+        return {int(file.stem) for file in folder.glob(f'[0-9]*{PLATE}')}
+
+    def make(self, folder: Path, index: int) -> None:
+        """Make one plate and write it."""
+        scene = random_scene(self.seed, index, self.split, self.assets, self.size)
+        background = render_background(scene, self.spp)
+        backdrop = make_backdrop(scene, background.radiance, background.labels)
+        save_plate(folder / f'{stem_of(index)}{PLATE}', backdrop)
+
+
+def _recipe(engine: PathtraceEngine | BackgroundEngine, name: str) -> dict[str, Any]:
+    return {
+        'engine': name,
+        'seed': engine.seed,
+        'split': engine.split,
+        'size': engine.size,
+        'spp': engine.spp,
+        'environment_maps': [file.name for file in engine.assets.hdri],
+        'version': __version__,
+    }
 
 
 def find_plates(folder: Path) -> list[Path]:

@@ -80,7 +80,5 @@ def _depth(millimetres: NDArray[np.uint16]) -> Picture:
     return (colors * (millimetres > 0)[..., None]).astype(np.uint8)
 
 
-def _write(
-    picture: Picture, words: str, at: tuple[int, int], color: tuple[int, int, int]
-) -> None:
+def _write(picture: Picture, words: str, at: tuple[int, int], color: tuple[int, int, int]) -> None:
     cv2.putText(picture, words, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, color, 1, cv2.LINE_AA)
