@@ -126,11 +126,12 @@ def _label(rng: np.random.Generator, base: Image) -> Image:
     if kind > 0.8:
         swirl = np.sin(fractal(rng, SIZE, 3, 6) * rng.uniform(15, 40))[..., None] * 0.5 + 0.5
         picture = picture * swirl + _vivid(rng) * (1 - swirl)
-    picture = np.ascontiguousarray(picture, dtype=np.float32)
+    # OpenCV writes on 8-bit pictures only.
+    printed = np.ascontiguousarray(np.clip(255 * picture, 0, 255), dtype=np.uint8)
     for _ in range(int(rng.integers(1, 6))):
         word = str(rng.choice(_WORDS))
         at = (int(rng.integers(0, SIZE - 120)), int(rng.integers(SIZE // 6, SIZE * 3 // 4)))
-        color = tuple(float(c) for c in _vivid(rng))
+        color = tuple(float(255 * c) for c in _vivid(rng))
         font, scale = int(rng.choice([0, 2, 3, 4])), rng.uniform(0.8, 3.2)
-        cv2.putText(picture, word, at, font, scale, color, int(rng.integers(1, 7)), cv2.LINE_AA)
-    return picture
+        cv2.putText(printed, word, at, font, scale, color, int(rng.integers(1, 7)), cv2.LINE_AA)
+    return printed.astype(np.float32) / 255
