@@ -29,6 +29,8 @@ COLOR_SAMPLES = 2
 # What a clear wall lets through of the stream behind it.
 GLASS_TRANSMISSION = 0.82
 TABLE_IOR = 1.5
+# Glints beyond so many times the picture's brightest thousandth are cut.
+BRIGHTEST = 2.0
 SHADOW_REACH = 0.35
 
 InAir = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
@@ -108,7 +110,7 @@ def composite(
     plate: Plate,
     streams: Sequence[Mesh],
     optics: LiquidOptics,
-    softness: float = 0.4,
+    softness: float = 0.55,
     rng: np.random.Generator | None = None,
 ) -> NDArray[np.float32]:
     """Return the radiance (H, W, 3) with a stream in it.
@@ -119,7 +121,8 @@ def composite(
     """
     rng = rng or np.random.default_rng(0)
     around = Surroundings(plate.radiance, plate.opaque, plate.camera, plate.room)
-    limit = 4 * float(np.quantile(plate.radiance, 0.999))
+    # As of the path tracer, whose denoiser takes the sharpest glints off.
+    limit = BRIGHTEST * float(np.quantile(plate.radiance, 0.999))
     tracers = [MeshTracer(stream) for stream in streams]
     middle = len(streams) // 2
     radiance = plate.radiance * _shadow(plate, streams[middle], tracers[middle], optics, rng)
@@ -296,6 +299,18 @@ def _points(plate: Plate, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> 
     return rays * plate.opaque[rows, columns, None]
 
 
+def _seen(plate: Plate, points: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which points (N, 3) of the optical frame nothing opaque hides; none off the picture."""
+    ahead = np.isfinite(points).all(axis=1) & (points[:, 2] > 0.02)
+    pixels = plate.camera.project(np.where(ahead[:, None], points, 1.0))
+    column, row = np.rint(pixels).astype(np.intp).T
+    inside = ahead & (row >= 0) & (row < plate.camera.height)
+    inside &= (column >= 0) & (column < plate.camera.width)
+    seen = np.zeros(len(points), bool)
+    seen[inside] = plate.opaque[row[inside], column[inside]] + IN_FRONT > points[inside, 2]
+    return seen
+
+
 def _shadow(
     plate: Plate,
     stream: Mesh,
@@ -352,7 +367,8 @@ def _mirrored(
     normal = np.broadcast_to(np.asarray(plate.up, np.float32), points.shape)
     upward = reflect(direction, normal).astype(np.float32)
     hits = tracer.hit(points, upward)
-    at = hits.found
+    # What the camera does not see either stands in a cup, whose wall hides it from the table too.
+    at = hits.found & _seen(plate, points + upward * hits.distance[:, None])
     if not at.any():
         return added
     _, strength = refract(direction[at], normal[at], 1 / TABLE_IOR)

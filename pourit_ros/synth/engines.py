@@ -27,6 +27,8 @@ PLATE = '.npz'
 # Streams within one exposure that moved less than this, px, are sharp.
 STILL = 0.7
 INSTANTS = 3
+# Sigma, px, of what lens and denoiser do to the background.
+SOFTNESS = (0.45, 0.75)
 # Coverage (px) below which another stream is drawn: nothing of it could be seen.
 LEAST = 12.0
 ATTEMPTS = 8
@@ -89,7 +91,7 @@ class CompositeEngine:
         meta = {'engine': 'composite', 'plate': self.plates[which].name, 'variant': variant}
         rng = np.random.default_rng((scene.camera.seed, 2))
         positive = composite(
-            backdrop.plate, streams, optics_of(scene), float(rng.uniform(0.3, 0.6)), rng
+            backdrop.plate, streams, optics_of(scene), float(rng.uniform(*SOFTNESS)), rng
         )
         return take_pair(scene, positive, backdrop.plate.radiance, labels, meta)
 
