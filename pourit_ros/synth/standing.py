@@ -136,13 +136,11 @@ def rippled(surface: Mesh, impact: NDArray[np.float64], seed: int) -> Mesh:
         wave += 0.25 * np.sin(vertices[:, :2] @ k + rng.uniform(0, 2 * np.pi))
     ring = 2 * np.pi * away / rng.uniform(0.008, 0.014) + rng.uniform(0, 2 * np.pi)
     wave += 1.2 * np.cos(ring) * np.exp(-away / 0.012)
-    # The edge clings to the wall.
-    edges, counts = np.unique(
-        np.sort(surface.triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1),
-        axis=0,
-        return_counts=True,
-    )
-    still = np.zeros(len(vertices), dtype=bool)
-    still[edges[counts == 1]] = True
+    # The edge clings to the wall. At the ends of the cut several vertices share a place.
+    _, place = np.unique(np.round(vertices * 1e8).astype(np.int64), axis=0, return_inverse=True)
+    place = place.reshape(-1)
+    pairs = place[surface.triangles][:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
+    edges, counts = np.unique(np.sort(pairs, axis=1), axis=0, return_counts=True)
+    still = np.isin(place, edges[counts == 1])
     vertices[:, 2] += 0.0009 * np.where(still, 0, wave)
     return Mesh(vertices, surface.triangles)
