@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pourit_ros.synth.camera_model import CameraModel
+from pourit_ros.synth.camera_model import CameraModel, Exposure
 from pourit_ros.synth.random_scenes import random_scene
 
 CAMERA = CameraModel(blur=0.3, sharpening=0.4, grain=0.7, bloom=0.03)
@@ -19,8 +19,8 @@ def scene(seed=0):
 
 
 def take(camera, light, seed, gain=None):
-    gain = camera.exposure(light) if gain is None else gain
-    return camera.develop(light, gain, np.random.default_rng(seed))
+    exposure = camera.expose(light) if gain is None else Exposure(gain)
+    return camera.develop(light, exposure, np.random.default_rng(seed))
 
 
 def test_twins_differ_in_their_noise_alone():
@@ -66,6 +66,19 @@ def test_highlights_are_protected():
     # The lamp saturates; the rest of the picture is not dragged into black by much.
     assert picture[5:20, 10:60].min() > 225
     assert (picture > 250).mean() < 0.2
+
+
+def test_automatic_contrast_stretches_flat_pictures():
+    flat = scene() * np.float32(0.2) + np.float32(0.5)
+    dull, vivid = (take(replace(QUIET, levels=v), flat, 0).astype(float) for v in (0.0, 1.0))
+    assert vivid.std() > 1.5 * dull.std()
+    # Twins get the same: what was settled on for one holds for the other.
+    camera = replace(QUIET, levels=1.0, curve=0.5)
+    exposure = camera.expose(flat)
+    lit = flat.copy()
+    lit[40:60, 40:60] *= 1.2
+    one, other = (camera.develop(f, exposure, np.random.default_rng(0)) for f in (flat, lit))
+    np.testing.assert_array_equal(one[:30], other[:30])
 
 
 def test_jpeg_round_trip():

@@ -16,8 +16,22 @@ DARKEST = 1e-4
 GAMMA = 2.4
 # Slope of the transfer curve at white: what a step of light is there in steps of the picture.
 WHITE_SLOPE = 1.055 / GAMMA
+# Automatic contrast looks at these percentiles, and stretches no range smaller than this.
+DARK_SHARE, BRIGHT_SHARE = 1.0, 99.3
+LEAST_RANGE = 0.35
 # What a file whose camera sends raw pictures is saved with.
 NO_LOSS = 98
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """What a camera has settled on for a scene: `gain` on the light; `low`, `high`: values 0..1
+    of the picture, after its transfer curve, that become black and white.
+    """
+
+    gain: float
+    low: float = 0.0
+    high: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -29,7 +43,9 @@ class CameraModel:
     `white_balance`: gains of R, G, B; `bloom`, `bloom_radius` (px at 480 rows): glow of clipped
     lights; `blur`: lens, px (sigma); `shot_noise`: at white, `read_noise`: steps of 8 bits;
     `grain`: px (sigma) over which demosaicing spreads noise; `sharpening`: amount of unsharp
-    mask; `contrast`, `black`: of the tone curve; `jpeg_quality`: 1..100.
+    mask; `levels` 0..1: how far automatic contrast stretches a flat picture; `curve` 0..1: how
+    S-shaped the tone curve is; `contrast`, `black`: factor and lift after it; `jpeg_quality`:
+    1..100.
     """
 
     key: float = 0.4
@@ -43,6 +59,8 @@ class CameraModel:
     read_noise: float = 1.0
     grain: float = 0.0
     sharpening: float = 0.0
+    levels: float = 0.0
+    curve: float = 0.0
     contrast: float = 1.0
     black: float = 0.0
     jpeg_quality: int = 90
@@ -63,25 +81,54 @@ class CameraModel:
             read_noise=camera.read_noise,
             grain=float(rng.choice([0.0, 0.7], p=[0.4, 0.6])),
             sharpening=camera.sharpen,
-            contrast=float(rng.uniform(0.93, 1.03)),
-            black=float(rng.uniform(-0.03, 0.05)),
+            levels=float(rng.uniform(0.4, 1.0)) if rng.random() < 0.8 else 0.0,
+            curve=float(rng.uniform(0.0, 0.8)),
+            contrast=float(rng.uniform(0.95, 1.03)),
+            black=float(rng.uniform(-0.03, 0.03)),
             jpeg_quality=camera.jpeg_quality or NO_LOSS,
         )
 
-    def exposure(self, radiance: NDArray[np.float32]) -> float:
-        """Gain that auto exposure settles on for linear radiance (H, W, 3).
+    def expose(self, radiance: NDArray[np.float32]) -> Exposure:
+        """What the camera settles on for linear radiance (H, W, 3).
 
         Ask it once for a pair: the stream is too small a part of the picture to change it.
         """
         luminance = np.maximum(radiance.mean(axis=-1), DARKEST)
         gain = self.key**2.2 / max(float(np.exp(np.log(luminance).mean())), 1e-3)
         bright = gain * float(np.percentile(luminance, 96))
-        return self.compensation * gain / max(bright / self.headroom, 1.0)
+        gain = self.compensation * gain / max(bright / self.headroom, 1.0)
+        grey = _srgb(np.clip(self._light(radiance, gain), 0, 1)).mean(axis=-1)
+        low, high = (float(q) for q in np.percentile(grey, [DARK_SHARE, BRIGHT_SHARE]))
+        low, high = self.levels * low, 1 - self.levels * (1 - high)
+        # A range too narrow grows to both sides, by what is left there.
+        more = max(LEAST_RANGE - (high - low), 0.0) / max(low + 1 - high, 1e-6)
+        return Exposure(gain, low - more * low, high + more * (1 - high))
 
     def develop(
-        self, radiance: NDArray[np.float32], gain: float, rng: np.random.Generator
+        self, radiance: NDArray[np.float32], exposure: Exposure, rng: np.random.Generator
     ) -> NDArray[np.uint8]:
         """Take one picture (H, W, 3) uint8 RGB of linear radiance (H, W, 3)."""
+        light = self._light(radiance, exposure.gain)
+        light = np.clip(cv2.GaussianBlur(light, (0, 0), self.blur), 0, 1)
+        # Noise is stated for the finished picture, whose range the levels stretch.
+        step = (exposure.high - exposure.low) / 255
+        # Shot noise: its variance grows with the light.
+        shot = np.float32(self.shot_noise * step / WHITE_SLOPE) * np.sqrt(light)
+        light = light + shot * self._grain(light.shape, rng)
+        picture = _srgb(np.clip(light, 0, 1))
+        picture = picture + np.float32(self.read_noise * step) * self._grain(light.shape, rng)
+        if self.sharpening > 0:
+            soft = cv2.GaussianBlur(picture, (0, 0), 1.2)
+            picture = picture + np.float32(self.sharpening) * (picture - soft)
+        picture = (picture - np.float32(exposure.low)) / np.float32(exposure.high - exposure.low)
+        smooth = np.clip(picture, 0, 1)
+        smooth = smooth * smooth * (3 - 2 * smooth)
+        picture = picture + np.float32(self.curve) * (smooth - np.clip(picture, 0, 1))
+        picture = np.float32(self.contrast) * picture + np.float32(self.black)
+        return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+    def _light(self, radiance: NDArray[np.float32], gain: float) -> NDArray[np.float32]:
+        """Light on the sensor after gain, bloom, colour and shoulder."""
         light = np.float32(gain) * np.maximum(radiance, 0, dtype=np.float32)
         if self.bloom > 0:
             clipped = np.clip(light - 0.9, 0, 20)
@@ -89,18 +136,7 @@ class CameraModel:
             light = light + np.float32(self.bloom) * cv2.GaussianBlur(clipped, (0, 0), radius)
         light = light * np.asarray(self.white_balance, np.float32)
         # A soft shoulder towards white, as of a camera's tone curve.
-        light = light * (1 + light / 9) / (1 + 0.2 * light)
-        light = np.clip(cv2.GaussianBlur(light, (0, 0), self.blur), 0, 1)
-        # Shot noise: its variance grows with the light.
-        shot = np.float32(self.shot_noise / (255 * WHITE_SLOPE)) * np.sqrt(light)
-        light = light + shot * self._grain(light.shape, rng)
-        picture = _srgb(np.clip(light, 0, 1))
-        picture = picture + np.float32(self.read_noise / 255) * self._grain(light.shape, rng)
-        if self.sharpening > 0:
-            soft = cv2.GaussianBlur(picture, (0, 0), 1.2)
-            picture = picture + np.float32(self.sharpening) * (picture - soft)
-        picture = np.float32(self.contrast) * picture + np.float32(self.black)
-        return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+        return light * (1 + light / 9) / (1 + 0.2 * light)
 
     def _grain(self, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
         """Unit noise, spread over neighbouring pixels."""

@@ -40,7 +40,7 @@ def take_pair(
     pictures; the noise is not. `meta` is added to the JSON.
     """
     model = CameraModel.of(scene.camera)
-    gain = model.exposure(negative)
+    exposure = model.expose(negative)
     sensor = DepthSensor.draw(scene.camera.sensor, np.random.default_rng(scene.camera.seed))
     stream = labels.instances == STREAM
     still = labels.still
@@ -51,7 +51,7 @@ def take_pair(
     pictures, depths = [], []
     for twin, (light, look) in enumerate(zip((positive, negative), looks, strict=True)):
         rng = np.random.default_rng((scene.camera.seed, scene.flow.seed, twin))
-        picture = model.develop(light, gain, rng)
+        picture = model.develop(light, exposure, rng)
         focal = scene.camera.model.fx
         depths.append(sense(look, picture, focal, sensor, scene.camera.seed, rng))
         pictures.append(model.encode(picture))
