@@ -20,7 +20,13 @@ from pourit_ros.geometry import Container, Pose
 from pourit_ros.geometry.stream import GRAVITY
 from pourit_ros.scenes import load_pourit_scene, load_pourit_segmentation
 from pourit_ros.synth.dataset import DatasetError, make_dataset
-from pourit_ros.synth.engines import CompositeEngine, find_plates
+from pourit_ros.synth.description import Assets
+from pourit_ros.synth.engines import (
+    BackgroundEngine,
+    CompositeEngine,
+    PathtraceEngine,
+    find_plates,
+)
 from pourit_ros.synth.labels import label
 from pourit_ros.synth.plates import PlateError, load_plate, save_plate
 from pourit_ros.synth.records import (
@@ -281,6 +287,30 @@ def test_photographed_scenes_take_streams(tmp_path):
     (photos / 'cell1_Ttarget2cam.txt').unlink()
     with pytest.raises(PlateError, match='poses of both containers'):
         engine.pair(1)
+
+
+def test_path_traced_sets_and_backgrounds(tmp_path):
+    pytest.importorskip('mitsuba', reason='needs the extra synth')
+    rooms, pairs = tmp_path / 'rooms', tmp_path / 'pairs'
+    background = BackgroundEngine(0, 'train', 64, Assets(), spp=2)
+    tracer = PathtraceEngine(0, 'train', 64, Assets(), spp=2)
+    assert [d.problem for d in make_dataset(rooms, background, 1)] == ['']
+    assert background.made(rooms) == {0}
+    assert [d.problem for d in make_dataset(pairs, tracer, 1)] == ['']
+    for engine, folder, name in ((background, rooms, '000000.npz'), (tracer, pairs, '000000_')):
+        again = tmp_path / f'again{folder.name}'
+        list(make_dataset(again, engine, 1))
+        for file in folder.glob(f'{name}*'):
+            assert (again / file.name).read_bytes() == file.read_bytes()
+    plate = load_plate(rooms / '000000.npz').plate
+    assert 0.01 < plate.radiance.mean() < 10
+    meta = read_meta(pairs, '000000')
+    assert meta['engine'] == 'pathtrace'
+    one, other = (read_image(pairs / f'000000_{t}_rgb.jpg').astype(int) for t in ('pos', 'neg'))
+    wet = read_image(pairs / '000000_mask_through_glass.png') > 200
+    assert np.abs(one - other)[wet].mean() > 1.5 * np.abs(one - other)[~wet].mean()
+    composite = CompositeEngine((rooms / '000000.npz',), 0, 'train', 64)
+    assert composite.pair(0).mask_air.sum() > 0
 
 
 def test_contact_sheet(made, tmp_path):
