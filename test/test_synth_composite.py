@@ -177,6 +177,8 @@ def test_panorama_pixels_and_directions_agree():
 def test_rays_find_the_wall_behind():
     scene = plate(wall=0.8)
     around = Surroundings(scene.radiance, scene.opaque, CAMERA, scene.room)
+    none = np.zeros((0, 3), np.float32)
+    assert around.seen(none, none).shape == (0, 3)
     start = np.array([[0.02, 0.01, 0.4]], np.float32)
     end = np.array([0.1, -0.05, 0.8], np.float32)
     along = ((end - start) / np.linalg.norm(end - start)).astype(np.float32)

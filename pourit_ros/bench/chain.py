@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -136,8 +137,9 @@ def measure_chain(
         )
         estimate = _estimate(pour, plane, told, source, target)
         if estimate.reason:
-            # Numbers apart, the same reason.
-            refused[estimate.reason.split(' (')[0]] += 1
+            # Measured numbers apart, the same reason.
+            reason = re.sub(r'\d[\d.]* (deg|mm|px)', r'... \1', estimate.reason.split(' (')[0])
+            refused[reason] += 1
         else:
             rows.append(_score(pour, estimate))
         yield None

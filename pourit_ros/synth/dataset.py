@@ -123,7 +123,7 @@ def _make(engine: Engine, folder: Path, index: int) -> Done:
         engine.make(folder, index)
     except (InputError, OSError):
         raise
-    except (ArithmeticError, LookupError, RuntimeError, ValueError) as error:
+    except Exception as error:
         # One odd scene in ten thousand must not end a night's work.
         return Done(index, f'{type(error).__name__}: {error}')
     return Done(index)

@@ -123,7 +123,7 @@ def _sample(
     """Bilinear samples (N, 3); beyond the border the image is mirrored."""
     # cv2.remap takes maps of fewer than 32768 columns: fold the samples into rows.
     count = len(u)
-    rows = -(-count // 4096)
+    rows = max(-(-count // 4096), 1)
     padded = np.zeros((2, rows * 4096), np.float32)
     padded[0, :count], padded[1, :count] = u, v
     maps = padded.reshape(2, rows, 4096)
