@@ -87,6 +87,13 @@ def cavity_mesh(shape: Shape, segments: int = SEGMENTS) -> Mesh:
     return _turned(shape, shape.inner, segments).flipped()
 
 
+def sleeve_mesh(shape: Shape, low: float, high: float) -> Mesh:
+    """A printed film around the body between two shares of the height."""
+    z = np.linspace(low, high, 40) * shape.height
+    r = np.interp(z, shape.outer[1:, 1], shape.outer[1:, 0]) + 4e-4
+    return _turned(shape, np.column_stack([r, z]), SEGMENTS)
+
+
 def fittings(shape: Shape) -> list[Mesh]:
     """Handle and pipe as closed meshes."""
     parts = []

@@ -63,7 +63,9 @@ class Caster:
         import open3d as o3d
 
         self._scene = o3d.t.geometry.RaycastingScene(nthreads=1)
-        self._tensor = o3d.core.Tensor
+        # Open3D's stubs know no numpy arrays.
+        tensor: Any = o3d.core.Tensor
+        self._tensor = tensor
         self._camera = camera
         # In the camera's own frame, where float32 is exact to a few micrometres.
         inverse = T_base_cam.inverse()

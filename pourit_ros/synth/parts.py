@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..geometry import Pose
 from .clutter import holder_parts, prop_mesh
-from .containers import cavity_mesh, fittings, wall_mesh
+from .containers import cavity_mesh, fittings, sleeve_mesh, wall_mesh
 from .description import ContainerDescription, LiquidDescription, Material, SceneDescription
 from .meshes import Mesh, faceted, merged, quad
 from .standing import fill, rippled
@@ -24,7 +24,7 @@ STREAM = INSTANCES.index('stream')
 TABLE_HALF_WIDTH, TABLE_FRONT = 1.6, 0.9
 # One picture of a surface covers so much of it, m.
 TEXTURE_SIZE = 0.7
-WET_TRAIL_IOR = 1.333
+SLEEVED = ('pet_bottle', 'glass_bottle')
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +136,8 @@ def _vessel(
     extra = fittings(shape)
     if extra:
         parts.append(Part(merged(extra).moved(T), material, solid))
+    if material.kind == 'clear' and shape.kind in SLEEVED:
+        parts += _sleeve(vessel, solid)
     cavity = cavity_mesh(shape).moved(T)
     if vessel.level is None:
         return [*parts, Part(cavity, material, solid)]
@@ -155,3 +157,17 @@ def _vessel(
             surface = rippled(surface, impact, scene.flow.seed)
         parts.append(Part(surface, liquid, _instance(liquid_name), way=0.02))
     return parts
+
+
+def _sleeve(vessel: ContainerDescription, instance: int) -> list[Part]:
+    """The label that most bottles wear, a narrow one or a film up to the shoulder."""
+    rng = np.random.default_rng((vessel.material.seed, 2))
+    if rng.random() < 0.35:
+        return []
+    low, high = rng.uniform(0.1, 0.25), rng.uniform(0.35, 0.68)
+    r, g, b = (float(c) for c in rng.uniform(0.05, 0.9, 3))
+    printed = Material(
+        'opaque', (r, g, b), rng.uniform(0.2, 0.5), 1.5, 'label', vessel.material.seed
+    )
+    mesh = sleeve_mesh(vessel.shape, low, high).moved(vessel.T_base_container)
+    return [Part(mesh, printed, instance)]

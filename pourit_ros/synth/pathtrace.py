@@ -33,6 +33,7 @@ LANES = 1 << 21
 BRIGHTEST = 40.0
 
 Radiance = NDArray[np.float32]
+Channels = NDArray[np.floating]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +63,7 @@ class PathTracer:
         top. Deterministic for given arguments.
         """
         times = _instants(self.scene) if with_stream else [mid_exposure(self.scene)]
-        total: NDArray[np.float32] | None = None
+        total: Channels | None = None
         for k, time in enumerate(times):
             stream = stream_part(self.scene, time) if with_stream else None
             # Different noise in the twins, as in two photographs.
@@ -72,7 +73,7 @@ class PathTracer:
         assert total is not None
         return _denoised(total / len(times))
 
-    def _pass(self, stream: Part | None, spp: int, seed: int) -> NDArray[np.float32]:
+    def _pass(self, stream: Part | None, spp: int, seed: int) -> Channels:
         mi = load_mitsuba()
         camera, T = self.scene.camera.model, self.scene.camera.T_base_cam
         contents: dict[str, Any] = {'type': 'scene', **self._still, 'integrator': integrator()}
@@ -125,12 +126,12 @@ def _widened(scene: SceneDescription, stream: Part) -> tuple[int, int, int, int]
     return x0, y0, min(x1, width), min(y1, height)
 
 
-def _sampled(scene: Any, sensor: int, spp: int, seed: int, pixels: int) -> NDArray[np.float32]:
+def _sampled(scene: Any, sensor: int, spp: int, seed: int, pixels: int) -> Channels:
     """Mean of `spp` samples, by passes that fit into memory: radiance, albedo, normal (9)."""
     mi = load_mitsuba()
     passes = -(-spp * pixels // LANES)
     each = -(-spp // passes)
-    total = np.zeros(0, np.float32)
+    total: Channels = np.zeros(0, np.float32)
     for k in range(passes):
         picture = np.array(mi.render(scene, sensor=sensor, spp=each, seed=seed * 64 + k))
         np.nan_to_num(picture, copy=False, nan=0.0, posinf=BRIGHTEST, neginf=0.0)
@@ -139,9 +140,11 @@ def _sampled(scene: Any, sensor: int, spp: int, seed: int, pixels: int) -> NDArr
     return total / passes
 
 
-def _denoised(picture: NDArray[np.float32]) -> Radiance:
+def _denoised(picture: Channels) -> Radiance:
     import pyoidn
 
-    color, albedo, normal = (np.ascontiguousarray(picture[..., k : k + 3]) for k in (0, 3, 6))
+    color, albedo, normal = (
+        np.ascontiguousarray(picture[..., k : k + 3], np.float32) for k in (0, 3, 6)
+    )
     answer = pyoidn.denoise(color, albedo=np.clip(albedo, 0, 1), normal=normal, hdr=True)
     return np.maximum(np.asarray(answer, dtype=np.float32), 0)

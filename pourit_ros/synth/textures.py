@@ -15,10 +15,10 @@ _WORDS = [
     '500ml', 'WATER', 'COCO', 'GREEN', 'ORIGINAL', '1L',
 ]  # fmt: skip
 
-Image = NDArray[np.float32]
+Image = NDArray[np.floating]
 
 
-def texture(material: Material) -> Image:
+def texture(material: Material) -> NDArray[np.float32]:
     """The material's picture (N, N, 3), linear RGB 0..1; one colour without a texture."""
     rng = np.random.default_rng(material.seed)
     base = np.asarray(material.color, dtype=np.float32)
@@ -74,7 +74,7 @@ def _marble(rng: np.random.Generator, base: Image) -> Image:
 def _wood(rng: np.random.Generator, base: Image) -> Image:
     fine, rings = fractal(rng, SIZE, 3, 6, 12.0), fractal(rng, SIZE, 2, 3, 3.0)
     y = np.linspace(0, 1, SIZE)[:, None]
-    bands = 0.5 + 0.5 * np.sin(2 * np.pi * (y * rng.uniform(6, 16) + 6 * rings))
+    bands = 0.5 + 0.5 * np.sin(2 * np.pi * (y * rng.uniform(6, 16) + 2.5 * rings))
     mix = (0.35 * bands + 0.65 * fine)[..., None]
     dark = np.array([0.16, 0.08, 0.035]) * rng.uniform(0.4, 2.2)
     light = np.array([0.55, 0.36, 0.2]) * rng.uniform(0.5, 1.3)
@@ -121,8 +121,8 @@ def _label(rng: np.random.Generator, base: Image) -> Image:
         picture[int(SIZE * low) : int(SIZE * high)] = _vivid(rng)
     if 0.4 < kind < 0.7:
         for _ in range(4):
-            at, height = rng.integers(0, SIZE), rng.integers(4, 50)
-            picture[at : at + height] = _vivid(rng)
+            top, height = rng.integers(0, SIZE), rng.integers(4, 50)
+            picture[top : top + height] = _vivid(rng)
     if kind > 0.8:
         swirl = np.sin(fractal(rng, SIZE, 3, 6) * rng.uniform(15, 40))[..., None] * 0.5 + 0.5
         picture = picture * swirl + _vivid(rng) * (1 - swirl)
