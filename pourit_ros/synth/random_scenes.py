@@ -365,7 +365,7 @@ def _surface(rng: np.random.Generator, split: str) -> Material:
         roughness, kind = rng.uniform(0.7, 0.95), 'opaque'
     else:
         roughness, kind = rng.uniform(0.15, 0.8), 'opaque'
-    return Material(kind, _any_color(rng, 0.5), roughness, 1.5, texture, _number(rng, split))
+    return Material(kind, _any_color(rng, 0.3), roughness, 1.5, texture, _number(rng, split))
 
 
 def _environment(rng: np.random.Generator, split: str, assets: Assets) -> EnvironmentDescription:
@@ -379,7 +379,7 @@ def _environment(rng: np.random.Generator, split: str, assets: Assets) -> Enviro
         w, h = rng.uniform(0.08, 0.4, 2)
         lights.append(Light(_rgb(position), (float(w), float(h)), _rgb(radiance)))
     wall = replace(_surface(rng, split), kind='opaque', roughness=0.8)
-    walled, depth = rng.random() < 0.45, rng.uniform(0.25, 0.7)
+    walled, depth = rng.random() < 0.7, rng.uniform(0.25, 0.7)
     return EnvironmentDescription(
         hdr,
         _number(rng, split),
