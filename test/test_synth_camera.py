@@ -19,7 +19,7 @@ def scene(seed=0):
 
 
 def take(camera, light, seed, gain=None):
-    exposure = camera.expose(light) if gain is None else Exposure(gain)
+    exposure = camera.expose(light) if gain is None else Exposure((gain, gain, gain))
     return camera.develop(light, exposure, np.random.default_rng(seed))
 
 
@@ -79,6 +79,17 @@ def test_automatic_contrast_stretches_flat_pictures():
     lit[40:60, 40:60] *= 1.2
     one, other = (camera.develop(f, exposure, np.random.default_rng(0)) for f in (flat, lit))
     np.testing.assert_array_equal(one[:30], other[:30])
+
+
+def test_automatic_white_balance_takes_a_cast_away():
+    light = scene() * np.array([1.0, 0.6, 0.3], np.float32)
+    casts = []
+    for strength in (0.0, 0.5, 1.0):
+        exposure = replace(QUIET, grey_world=strength).expose(light)
+        gains = np.asarray(exposure.gain) * light.mean(axis=(0, 1))
+        casts.append(gains.max() / gains.min())
+    assert casts[0] > casts[1] > casts[2]
+    assert casts[2] < 1.35
 
 
 def test_jpeg_round_trip():

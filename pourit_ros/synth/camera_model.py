@@ -16,6 +16,8 @@ DARKEST = 1e-4
 GAMMA = 2.4
 # Slope of the transfer curve at white: what a step of light is there in steps of the picture.
 WHITE_SLOPE = 1.055 / GAMMA
+# How far automatic white balance goes.
+BALANCE = (0.5, 2.0)
 # Automatic contrast looks at these percentiles, and stretches no range smaller than this.
 DARK_SHARE, BRIGHT_SHARE = 1.0, 99.3
 LEAST_RANGE = 0.35
@@ -25,11 +27,11 @@ NO_LOSS = 98
 
 @dataclass(frozen=True)
 class Exposure:
-    """What a camera has settled on for a scene: `gain` on the light; `low`, `high`: values 0..1
-    of the picture, after its transfer curve, that become black and white.
+    """What a camera has settled on for a scene: `gain` on the light of R, G, B; `low`, `high`:
+    values 0..1 of the picture, after its transfer curve, that become black and white.
     """
 
-    gain: float
+    gain: tuple[float, float, float]
     low: float = 0.0
     high: float = 1.0
 
@@ -40,7 +42,8 @@ class CameraModel:
 
     `key`: grey value (0..1, after gamma) that auto exposure aims at; `headroom`: linear value of
     the picture's 96 % quantile that it allows; `compensation`: factor on its gain;
-    `white_balance`: gains of R, G, B; `bloom`, `bloom_radius` (px at 480 rows): glow of clipped
+    `white_balance`: gains of R, G, B, on top of the automatic ones, which go `grey_world` 0..1 of
+    the way to a grey mean; `bloom`, `bloom_radius` (px at 480 rows): glow of clipped
     lights; `blur`: lens, px (sigma); `shot_noise`: at white, `read_noise`: steps of 8 bits;
     `grain`: px (sigma) over which demosaicing spreads noise; `sharpening`: amount of unsharp
     mask; `levels` 0..1: how far automatic contrast stretches a flat picture; `curve` 0..1: how
@@ -52,6 +55,7 @@ class CameraModel:
     headroom: float = 1.0
     compensation: float = 1.0
     white_balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    grey_world: float = 0.0
     bloom: float = 0.0
     bloom_radius: float = 5.0
     blur: float = 0.4
@@ -74,6 +78,7 @@ class CameraModel:
             headroom=float(rng.uniform(0.75, 1.25)),
             compensation=camera.exposure,
             white_balance=camera.white_balance,
+            grey_world=float(rng.uniform(0.4, 0.95)),
             bloom=float(rng.uniform(0, 0.06)),
             bloom_radius=float(rng.uniform(3, 7.5)),
             blur=camera.blur,
@@ -97,12 +102,17 @@ class CameraModel:
         gain = self.key**2.2 / max(float(np.exp(np.log(luminance).mean())), 1e-3)
         bright = gain * float(np.percentile(luminance, 96))
         gain = self.compensation * gain / max(bright / self.headroom, 1.0)
-        grey = _srgb(np.clip(self._light(radiance, gain), 0, 1)).mean(axis=-1)
+        # Clipped light says nothing about its colour.
+        mean = np.clip(gain * radiance, 0, 1).mean(axis=(0, 1))
+        auto = (mean.mean() / np.maximum(mean, DARKEST)) ** self.grey_world
+        red, green, blue = gain * np.clip(auto, *BALANCE) * self.white_balance
+        balanced = (float(red), float(green), float(blue))
+        grey = _srgb(np.clip(self._light(radiance, balanced), 0, 1)).mean(axis=-1)
         low, high = (float(q) for q in np.percentile(grey, [DARK_SHARE, BRIGHT_SHARE]))
         low, high = self.levels * low, 1 - self.levels * (1 - high)
         # A range too narrow grows to both sides, by what is left there.
         more = max(LEAST_RANGE - (high - low), 0.0) / max(low + 1 - high, 1e-6)
-        return Exposure(gain, low - more * low, high + more * (1 - high))
+        return Exposure(balanced, low - more * low, high + more * (1 - high))
 
     def develop(
         self, radiance: NDArray[np.float32], exposure: Exposure, rng: np.random.Generator
@@ -127,14 +137,15 @@ class CameraModel:
         picture = np.float32(self.contrast) * picture + np.float32(self.black)
         return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
 
-    def _light(self, radiance: NDArray[np.float32], gain: float) -> NDArray[np.float32]:
-        """Light on the sensor after gain, bloom, colour and shoulder."""
-        light = np.float32(gain) * np.maximum(radiance, 0, dtype=np.float32)
+    def _light(
+        self, radiance: NDArray[np.float32], gain: tuple[float, float, float]
+    ) -> NDArray[np.float32]:
+        """Light on the sensor after gain, bloom and shoulder."""
+        light = np.asarray(gain, np.float32) * np.maximum(radiance, 0, dtype=np.float32)
         if self.bloom > 0:
             clipped = np.clip(light - 0.9, 0, 20)
             radius = self.bloom_radius * light.shape[0] / 480
             light = light + np.float32(self.bloom) * cv2.GaussianBlur(clipped, (0, 0), radius)
-        light = light * np.asarray(self.white_balance, np.float32)
         # A soft shoulder towards white, as of a camera's tone curve.
         return light * (1 + light / 9) / (1 + 0.2 * light)
 

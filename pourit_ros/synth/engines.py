@@ -88,7 +88,12 @@ class CompositeEngine:
                 break
         else:
             raise RuntimeError(f'no visible stream in {ATTEMPTS} attempts')
-        meta = {'engine': 'composite', 'plate': self.plates[which].name, 'variant': variant}
+        meta = {
+            'engine': 'composite',
+            'set_seed': self.seed,
+            'plate': self.plates[which].name,
+            'variant': variant,
+        }
         rng = np.random.default_rng((scene.camera.seed, 2))
         positive = composite(
             backdrop.plate, streams, optics_of(scene), float(rng.uniform(*SOFTNESS)), rng
