@@ -158,6 +158,7 @@ def _mark(scene: SceneDescription) -> list[float]:
     """Numbers that change when the scene does."""
     source, camera = scene.source.T_base_container, scene.camera.T_base_cam
     values = [*source.matrix[:3].ravel(), *camera.matrix[:3].ravel(), *scene.flow.exit_point]
+    values += [*scene.liquid.absorption, scene.liquid.milkiness, scene.table.roughness]
     return [float(v) for v in values]
 
 
