@@ -50,7 +50,16 @@ setup(
     install_requires=perception + tools,
     extras_require={
         'ros': ros_jazzy_wheels,
-        'test': ['hypothesis>=6.90', 'mypy>=1.8', 'pytest>=7.4', 'ruff>=0.6', 'types-PyYAML'],
+        'synth': ['embreex>=4.4', 'mitsuba>=3.7', 'pyoidn>=2.5'],
+        # Embree is small: composites are tested everywhere, the path tracer where `synth` is.
+        'test': [
+            'embreex>=4.4; platform_machine == "x86_64"',
+            'hypothesis>=6.90',
+            'mypy>=1.8',
+            'pytest>=7.4',
+            'ruff>=0.6',
+            'types-PyYAML',
+        ],
     },
     python_requires='>=3.10',
     zip_safe=True,

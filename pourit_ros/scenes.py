@@ -14,6 +14,7 @@ from .geometry import GeometryError, PinholeCamera, Pose
 from .perception.segmentation import Segmentation
 from .pipeline import NANOSECONDS, Frame
 
+TWINS = ('_pos', '_neg')
 COLOR_SUFFIXES = ('_rgb.png', '_rgb.jpg')
 # Stills carry no time; they count at a camera's pace from one second on.
 FIRST_STAMP_NS = NANOSECONDS
@@ -29,7 +30,8 @@ def load_pourit_scene(folder: str | Path) -> list[Frame]:
 
     For each stem: `_rgb.png|jpg`, `_camK.txt` (3x3, px); optional `_depth.png` (uint16 mm,
     aligned to colour), `_Tobj2cam.txt` or `_Tsource2cam.txt`, `_Tcam2base.txt`,
-    `_Ttarget2cam.txt` (4x4, m). `Frame.problem` names the poses that are not there.
+    `_Ttarget2cam.txt` (4x4, m). `Frame.problem` names the poses that are not there. The twins
+    `<id>_pos`, `<id>_neg` of `pourit synth` share `<id>_camK.txt` and the poses.
     Raises SceneError.
     """
     folder = Path(folder)
@@ -48,14 +50,28 @@ def load_pourit_scene(folder: str | Path) -> list[Frame]:
     ]
 
 
+def load_pourit_frame(color_file: str | Path) -> Frame:
+    """Load the one frame of a colour file `<stem>_rgb.png|jpg`; raises SceneError."""
+    path = Path(color_file)
+    stem = path.name.rsplit('_rgb', 1)[0]
+    return _load_frame(path, path.with_name(stem), FIRST_STAMP_NS)
+
+
 def load_pourit_segmentation(folder: str | Path, frame: Frame) -> Segmentation:
     """Load a scene frame's own `_mask.png` (0 / 255) and, where it is, `_cam.png` (0..255).
 
-    Without a CAM the mask is it. Raises SceneError.
+    Without a CAM the mask is it. Of `pourit synth`'s twins `<id>_pos` has `<id>_mask_air.png` and
+    `<id>_neg` no liquid. Raises SceneError.
     """
     stem = Path(folder) / frame.name
     mask_file, cam_file = _beside(stem, '_mask.png'), _beside(stem, '_cam.png')
-    mask = _read_grey(mask_file, frame) > 127
+    twin_mask = _shared(stem, '_mask_air.png')
+    if not mask_file.is_file() and twin_mask.is_file():
+        positive = stem.name.endswith(TWINS[0])
+        mask = _read_grey(twin_mask, frame) > 127
+        mask &= positive
+    else:
+        mask = _read_grey(mask_file, frame) > 127
     if cam_file.exists():
         cam = np.asarray(_read_grey(cam_file, frame), dtype=np.float32) / np.float32(255)
     else:
@@ -69,16 +85,16 @@ def _load_frame(color_file: Path, stem: Path, stamp_ns: int) -> Frame:
     if bgr is None:
         raise SceneError(f'{color_file}: is no readable image')
     height, width = bgr.shape[:2]
-    K_file = _beside(stem, '_camK.txt')
+    K_file = _shared(stem, '_camK.txt')
     try:
         camera = PinholeCamera.from_matrix(_read_matrix(K_file), width, height)
     except GeometryError as error:
         raise SceneError(f'{K_file}: {error}') from None
-    T_cam_source = _read_pose(_beside(stem, '_Tsource2cam.txt')) or _read_pose(
+    T_cam_source = _read_pose(_shared(stem, '_Tsource2cam.txt')) or _read_pose(
         _beside(stem, '_Tobj2cam.txt')
     )
-    T_base_cam = _read_pose(_beside(stem, '_Tcam2base.txt'))
-    T_cam_target = _read_pose(_beside(stem, '_Ttarget2cam.txt'))
+    T_base_cam = _read_pose(_shared(stem, '_Tcam2base.txt'))
+    T_cam_target = _read_pose(_shared(stem, '_Ttarget2cam.txt'))
     problems = []
     if T_cam_source is None:
         problems.append(f'no source pose ({stem.name}_Tobj2cam.txt or _Tsource2cam.txt)')
@@ -99,6 +115,15 @@ def _load_frame(color_file: Path, stem: Path, stamp_ns: int) -> Frame:
 
 def _beside(stem: Path, suffix: str) -> Path:
     return stem.with_name(stem.name + suffix)
+
+
+def _shared(stem: Path, suffix: str) -> Path:
+    """The frame's own file or, where it has none, the one that it shares with its twin."""
+    own = _beside(stem, suffix)
+    if not own.is_file() and stem.name.endswith(TWINS):
+        both = _beside(stem.with_name(stem.name[:-4]), suffix)
+        return both if both.is_file() else own
+    return own
 
 
 def _read_matrix(path: Path) -> NDArray[np.float64]:

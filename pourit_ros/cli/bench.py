@@ -51,3 +51,41 @@ def geometry(
             typer.echo(f'  {key}: {value:.4g}')
     if json_file is not None:
         json_file.write_text(json.dumps(figures, indent=2) + '\n')
+
+
+@app.command()
+def chain(
+    folder: Annotated[Path, typer.Argument(metavar='DIR', help='A folder of pourit synth.')],
+    limit: Annotated[int | None, typer.Option(min=1, help='Measure so many pours.')] = None,
+    seed: Annotated[int, typer.Option(min=0, help='Seed of the pose noise.')] = 0,
+    json_file: Annotated[
+        Path | None, typer.Option('--json', help='Also write the figures here.')
+    ] = None,
+) -> None:
+    """How well `pourit lift` does on synthetic pours with true masks.
+
+    One row for each way to find the pouring plane and each noise (one sigma, each axis) of the
+    source's and the target's pose: error of the landing point, error of the distance, how often
+    the truth lies in the stated 95 % region.
+
+    Example: pourit bench chain pours --json chain.json
+    """
+    from ..bench.chain import PLANES, POSE_NOISE, load_pours, measure_chain
+
+    pours = load_pours(folder, limit)
+    rows = []
+    for plane in PLANES:
+        for noise in POSE_NOISE:
+            run = measure_chain(pours, plane, noise, seed)
+            *_, result = track(run, f'{plane}, {noise}', len(pours) + 1)
+            assert result is not None
+            rows.append(result.summary())
+    columns = [key for key in rows[0] if key != 'reasons']
+    typer.echo(' | '.join(columns))
+    for row in rows:
+        typer.echo(' | '.join('-' if row[key] is None else str(row[key]) for key in columns))
+    for row in rows:
+        for reason, times in row['reasons'].items():
+            typer.echo(f'{row["plane"]}, {row["pose_noise"]}: {times} x {reason}')
+    if json_file is not None:
+        json_file.write_text(json.dumps(rows, indent=2) + '\n')

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +36,7 @@ def demo(out: Out = Path('pourit_demo')) -> None:
     """
     from ..bags.make import write_pour_bag
     from ..ros_processes import require_ros
-    from ..synth.sequence import PourPlan, pour_sequence
+    from ..synth.sequence import PourPlan, pour_sequence, write_truth
 
     require_ros()
     plan = PourPlan()
@@ -53,7 +52,7 @@ def demo(out: Out = Path('pourit_demo')) -> None:
         count = round(plan.duration * RATE)
         write_pour_bag(folder / 'pour_bag', track(frames(pour), 'render', count))
         result = replay_to(folder / 'pour_bag', folder / 'replay', live=True)
-        _write_truth(folder / 'truth.csv', truth)
+        write_truth(folder / 'truth.csv', truth)
         lines = _findings(result.rows, truth, count)
     for line in lines:
         typer.echo(line)
@@ -61,15 +60,6 @@ def demo(out: Out = Path('pourit_demo')) -> None:
     typer.echo(f'Video:    {out / "replay" / "overlay.mp4"}')
     bag = out / 'pour_bag'
     typer.echo(f'The bag:  {bag}  (try: pourit replay {bag} --out again)')
-
-
-def _write_truth(path: Path, truth: dict[int, NDArray[np.float64] | None]) -> None:
-    with path.open('w', newline='') as file:
-        table = csv.writer(file)
-        table.writerow(['stamp', 'landing_x', 'landing_y', 'landing_z'])
-        for stamp, landing in truth.items():
-            point = ['', '', ''] if landing is None else [f'{x:.6f}' for x in landing]
-            table.writerow([f'{stamp // 10**9}.{stamp % 10**9:09d}', *point])
 
 
 def _findings(

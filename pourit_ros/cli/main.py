@@ -9,7 +9,7 @@ import typer
 
 from .. import __version__
 from ..errors import InputError
-from . import bench, demo, lift, replay, segment
+from . import bench, demo, lift, replay, segment, synth
 
 app = typer.Typer(
     name='pourit',
@@ -23,6 +23,7 @@ app.command('demo')(demo.demo)
 app.command('segment')(segment.segment)
 app.command('lift')(lift.lift)
 app.command('replay')(replay.replay)
+app.command('synth')(synth.synth)
 app.add_typer(bench.app, name='bench')
 
 

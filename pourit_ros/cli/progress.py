@@ -11,20 +11,33 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 T = TypeVar('T')
 
 
-def progress_bar() -> Progress:
-    """A bar with count, elapsed and remaining time."""
+class RateColumn(ProgressColumn):
+    """Items a second."""
+
+    def render(self, task: Task) -> Text:
+        """Draw the column."""
+        speed = task.finished_speed or task.speed
+        return Text('' if speed is None else f'{speed:.2f}/s')
+
+
+def progress_bar(rate: bool = False) -> Progress:
+    """A bar with count, elapsed and remaining time, and with the rate where asked for."""
     return Progress(
         TextColumn('{task.description}'),
         BarColumn(),
         MofNCompleteColumn(),
+        *([RateColumn()] if rate else []),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),

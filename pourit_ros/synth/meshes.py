@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,14 +14,60 @@ from ..geometry import Pose
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """Triangles: `vertices` (V, 3) m and `triangles` (T, 3) indices."""
+    """Triangles: `vertices` (V, 3) m and `triangles` (T, 3) indices.
+
+    `uv` (V, 2): texture coordinates, where the mesh can carry a texture.
+    """
 
     vertices: NDArray[np.float64]
     triangles: NDArray[np.int64]
+    uv: NDArray[np.float64] | None = None
 
     def moved(self, pose: Pose) -> Mesh:
         """The mesh mapped into another frame."""
-        return Mesh(pose.apply(self.vertices), self.triangles)
+        return Mesh(pose.apply(self.vertices), self.triangles, self.uv)
+
+    def flipped(self) -> Mesh:
+        """The mesh turned inside out."""
+        return Mesh(self.vertices, self.triangles[:, ::-1], self.uv)
+
+
+def merged(meshes: Sequence[Mesh]) -> Mesh:
+    """Several meshes as one; keeps texture coordinates where all of them have some."""
+    start = np.cumsum([0, *(len(m.vertices) for m in meshes)])
+    uv = [m.uv for m in meshes if m.uv is not None]
+    return Mesh(
+        np.concatenate([m.vertices for m in meshes]),
+        np.concatenate([m.triangles + k for m, k in zip(meshes, start[:-1], strict=True)]),
+        np.concatenate(uv) if len(uv) == len(meshes) else None,
+    )
+
+
+def faceted(mesh: Mesh, scale: float) -> Mesh:
+    """Unshare the vertices, so that edges stay sharp; texture of `scale` m on every face."""
+    vertices = mesh.vertices[mesh.triangles].reshape(-1, 3)
+    triangles = np.arange(len(vertices)).reshape(-1, 3)
+    v = vertices[triangles]
+    normal = np.abs(np.cross(v[:, 1] - v[:, 0], v[:, 2] - v[:, 0]))
+    flat = normal.argmax(axis=1).repeat(3)
+    # Heights stay vertical in the texture, as print does on a box.
+    axes = np.array([[1, 2], [0, 2], [0, 1]])[flat]
+    return Mesh(vertices, triangles, np.take_along_axis(vertices, axes, axis=1) / scale)
+
+
+def vertex_normals(mesh: Mesh) -> NDArray[np.float64]:
+    """Unit normals (V, 3), area-weighted; vertices at the same place (seams) share theirs."""
+    v, t = mesh.vertices, mesh.triangles
+    _, place = np.unique(np.round(v * 1e7).astype(np.int64), axis=0, return_inverse=True)
+    place = place.reshape(-1)
+    face = np.cross(v[t[:, 1]] - v[t[:, 0]], v[t[:, 2]] - v[t[:, 0]])
+    total = np.zeros((place.max() + 1, 3))
+    for corner in range(3):
+        for axis in range(3):
+            at = place[t[:, corner]]
+            total[:, axis] += np.bincount(at, face[:, axis], len(total))
+    normal = total[place]
+    return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-30)
 
 
 def lathe(profile: ArrayLike, segments: int = 64) -> Mesh:
@@ -56,6 +103,67 @@ def tube(
         + (half_depth[:, None] * np.sin(angle))[..., None] * deep[:, None]
     )
     return _joined(rings.reshape(-1, 3), len(centre), segments)
+
+
+def sweep(line: NDArray[np.float64], radius: NDArray[np.float64], segments: int = 20) -> Mesh:
+    """A closed tube of `radius` (N,) m along `line` (N, 3), with round ends."""
+    # Ends as half spheres, squeezed into a few rings.
+    cap = np.linspace(0, 0.5 * np.pi, 6)
+    start, end = line[0] - line[1], line[-1] - line[-2]
+    start, end = start / np.linalg.norm(start), end / np.linalg.norm(end)
+    first = line[0] + np.outer(radius[0] * np.sin(cap[:0:-1]), start)
+    last = line[-1] + np.outer(radius[-1] * np.sin(cap[1:]), end)
+    centre = np.vstack([first, line, last])
+    r = np.concatenate([radius[0] * np.cos(cap[:0:-1]), radius, radius[-1] * np.cos(cap[1:])])
+    tangent = np.gradient(centre, axis=0)
+    tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
+    tangent[: len(first)], tangent[-len(last) :] = -start, end
+    # The frame is carried along, for no fixed direction is across every tangent.
+    side = np.cross(tangent[0], np.eye(3)[np.argmin(np.abs(tangent[0]))])
+    sides = []
+    for t in tangent:
+        side = side - (side @ t) * t
+        side = side / np.linalg.norm(side)
+        sides.append(side)
+    wide = np.array(sides)
+    deep = np.cross(tangent, wide)
+    angle = np.linspace(0, 2 * np.pi, segments + 1)
+    ring = np.cos(angle)[:, None] * wide[:, None] + np.sin(angle)[:, None] * deep[:, None]
+    vertices = centre[:, None] + r[:, None, None] * ring
+    along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(centre, axis=0), axis=1))])
+    uv = np.stack(np.broadcast_arrays(angle / (2 * np.pi), (along / along[-1])[:, None]), axis=-1)
+    return joined(vertices, uv)
+
+
+def sphere(radius: float, rings: int = 12, segments: int = 18) -> Mesh:
+    """A ball about the origin."""
+    polar = np.linspace(np.pi, 0, rings + 1)[:, None]
+    angle = np.linspace(0, 2 * np.pi, segments + 1)
+    flat, up = np.sin(polar), np.cos(polar)
+    # The poles exactly on the axis, so that their triangles vanish.
+    flat[[0, -1]] = 0
+    points = np.broadcast_arrays(flat * np.cos(angle), flat * np.sin(angle), up)
+    return joined(radius * np.stack(points, axis=-1))
+
+
+def joined(rings: NDArray[np.float64], uv: NDArray[np.float64] | None = None) -> Mesh:
+    """Join rings (N, S + 1, 3) whose last column is the first one's place, N rings of S sides.
+
+    Normals point away from the axis when the rings go along it and turn right-handed about it.
+    """
+    rings = rings.copy()
+    rings[:, -1] = rings[:, 0]
+    count, width = rings.shape[:2]
+    i, k = np.meshgrid(np.arange(count - 1), np.arange(width - 1), indexing='ij')
+    a = (i * width + k).ravel()
+    b, c, d = a + 1, a + width, a + width + 1
+    triangles = np.concatenate([np.column_stack([a, b, d]), np.column_stack([a, d, c])])
+    vertices = rings.reshape(-1, 3)
+    v = vertices[triangles]
+    area = np.linalg.norm(np.cross(v[:, 1] - v[:, 0], v[:, 2] - v[:, 0]), axis=1)
+    # A ring of no radius (a base's centre) makes triangles without area.
+    kept = triangles[area > 1e-16]
+    return Mesh(vertices, kept, None if uv is None else uv.reshape(-1, 2))
 
 
 def quad(corner: ArrayLike, edge_u: ArrayLike, edge_v: ArrayLike) -> Mesh:

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -176,7 +178,7 @@ def _picture(
 def _stream_mesh(
     plan: PourPlan, t: float, scenario: Scenario, rng: np.random.Generator, level: float
 ) -> Mesh | None:
-    """The parcels in the air at time t: they left while the flow was on."""
+    """The parcels in the air at time t: those that left while the flow lasted."""
     youngest, oldest = max(0.0, t - plan.flow_until), t - plan.flow_from
     drop = scenario.mouth[2] - level
     u = scenario.downward_speed
@@ -220,3 +222,13 @@ def _sensor_depth(picture: Render, milky: float, rng: np.random.Generator) -> ND
         holes |= (picture.depth < picture.depth_behind) & (rng.random(depth.shape) < 0.5)
     noisy = depth + rng.normal(0, 1, depth.shape) * 0.0015 * depth**2
     return np.where(holes | (depth == 0), 0.0, np.round(noisy * 1000) / 1000).astype(np.float32)
+
+
+def write_truth(path: Path, truth: dict[int, NDArray[np.float64] | None]) -> None:
+    """Write a table of stamps (s) with landing points (m, base frame), empty while none flows."""
+    with path.open('w', newline='') as file:
+        table = csv.writer(file)
+        table.writerow(['stamp', 'landing_x', 'landing_y', 'landing_z'])
+        for stamp, landing in truth.items():
+            point = ['', '', ''] if landing is None else [f'{x:.6f}' for x in landing]
+            table.writerow([f'{stamp // 10**9}.{stamp % 10**9:09d}', *point])

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One synthetic scene, as numbers: what the engines render and what the labels are about.
+
+Base frame: z up, the table at z = 0, the target's base centre at the origin. SI units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..geometry import Container, PinholeCamera, Pose
+from ..geometry.stream import GRAVITY
+from .containers import Shape
+
+SPLITS = ('train', 'val')
+STYLES = ('smooth', 'ripple', 'twist', 'breakup')
+HOLDERS = ('gripper', 'arm', 'hand')
+PROPS = (
+    'straw', 'rod', 'spoon', 'cable', 'thread', 'towel', 'band', 'wet_trail', 'drips', 'box',
+)  # fmt: skip
+SURFACES = ('plain', 'cloth', 'marble', 'wood', 'tile', 'steel')
+
+
+@dataclass(frozen=True)
+class Assets:
+    """Files that scenes may use: environment maps (lat-long .hdr); without any, drawn rooms."""
+
+    hdri: tuple[Path, ...] = ()
+
+    @classmethod
+    def find(cls, folder: str | Path | None) -> Assets:
+        """All `*.hdr` of a folder; raises InputError when there is a folder name but no map."""
+        if folder is None:
+            return cls()
+        found = tuple(sorted(Path(folder).glob('*.hdr')))
+        if not found:
+            raise InputError(f'{folder}: holds no *.hdr environment maps')
+        return cls(found)
+
+
+@dataclass(frozen=True)
+class Material:
+    """`kind`: clear, opaque or metal. `color`: linear RGB 0..1, of a clear wall its transmission.
+
+    `texture`: '' (plain), 'label' or one of SURFACES, drawn from `seed`; `color` is then unused.
+    """
+
+    kind: str
+    color: tuple[float, float, float]
+    roughness: float = 0.3
+    ior: float = 1.5
+    texture: str = ''
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class LiquidDescription:
+    """`absorption` RGB 1/m; `milkiness` 0 (clear) .. 1 (opaque), scattering linear RGB `color`."""
+
+    name: str
+    absorption: tuple[float, float, float]
+    milkiness: float
+    color: tuple[float, float, float]
+    ior: float
+
+
+@dataclass(frozen=True, eq=False)
+class ContainerDescription:
+    """A container with its frame at the base's centre, z out of the mouth.
+
+    `level`: height (m, base frame) of the liquid standing in it, None when empty. `shape_id`:
+    number of the shape within its kind.
+    """
+
+    shape: Shape
+    shape_id: int
+    material: Material
+    model: Container
+    T_base_container: Pose
+    level: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class FlowDescription:
+    """A stream whose parcels fall freely from `exit_point` (3,) with `exit_velocity` (3,) m/s.
+
+    `rate` m³/s; `lip_half_width` m: half the width of the sheet at the lip, across the fall;
+    `start`, `stop`: when the first and the last parcel leave, s; `end_height`: z (m) where it
+    meets the liquid or the container below; `splash` 0..1; `seed`: of its ripples and drops.
+    """
+
+    rate: float
+    exit_point: NDArray[np.float64]
+    exit_velocity: NDArray[np.float64]
+    lip_half_width: float
+    start: float
+    stop: float
+    end_height: float
+    style: str
+    splash: float
+    seed: int
+
+    @property
+    def rate_ml_s(self) -> float:
+        """Flow rate in ml/s."""
+        return 1e6 * self.rate
+
+    @property
+    def speed(self) -> float:
+        """Exit speed, m/s."""
+        return float(np.linalg.norm(self.exit_velocity))
+
+
+@dataclass(frozen=True, eq=False)
+class CameraDescription:
+    """Camera of the colour image and what its electronics do.
+
+    `exposure_time` s (the shutter opens at `SceneDescription.time`); `exposure`: factor on the
+    picture after its automatic exposure; `white_balance` (3,) factors; `blur` px sigma of the
+    lens; `sharpen` strength of the unsharp mask; `read_noise`, `shot_noise` in 8-bit steps, the
+    latter at full scale; `jpeg_quality` 0: none; `sensor`: which depth sensor it imitates,
+    'realsense' or 'kinect'; `seed`: of the noise, shared by a pair's pictures.
+    """
+
+    model: PinholeCamera
+    T_base_cam: Pose
+    exposure_time: float
+    exposure: float
+    white_balance: tuple[float, float, float]
+    blur: float
+    sharpen: float
+    read_noise: float
+    shot_noise: float
+    jpeg_quality: int
+    sensor: str
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Prop:
+    """A thing that is no container: `kind` one of PROPS, in a frame whose origin stands or hangs.
+
+    `size` m: length, width, thickness; `seed`: of its shape.
+    """
+
+    kind: str
+    T_base_prop: Pose
+    size: tuple[float, float, float]
+    material: Material
+    seed: int
+
+
+@dataclass(frozen=True)
+class Light:
+    """A rectangular lamp at `position` towards the scene; `size` m, `radiance` RGB W/(m² sr)."""
+
+    position: tuple[float, float, float]
+    size: tuple[float, float]
+    radiance: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class EnvironmentDescription:
+    """Lighting and what is behind the table: `hdr` file, or a room drawn from `seed`.
+
+    `rotation` rad about the vertical; `gain`: factor on its radiance; `wall_distance` m behind
+    the target, 0: no wall, the environment itself is seen; `table_depth` m behind the target.
+    """
+
+    hdr: Path | None
+    seed: int
+    rotation: float
+    gain: float
+    wall_distance: float
+    wall: Material
+    table_depth: float
+    lights: tuple[Light, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class SceneDescription:
+    """Everything about one scene at `time` (s). The negative twin is the same without `flow`."""
+
+    seed: int
+    index: int
+    split: str
+    time: float
+    camera: CameraDescription
+    source: ContainerDescription
+    target: ContainerDescription
+    liquid: LiquidDescription
+    flow: FlowDescription
+    table: Material
+    environment: EnvironmentDescription
+    holder: str
+    holder_seed: int
+    others: tuple[ContainerDescription, ...] = ()
+    props: tuple[Prop, ...] = field(default=())
+
+
+# Absorption 1/m of clear liquids, milkiness and scattered colour of the others.
+LIQUIDS: dict[str, LiquidDescription] = {
+    d.name: d
+    for d in (
+        LiquidDescription('water', (0.5, 0.15, 0.1), 0.0, (0.8, 0.85, 0.9), 1.333),
+        LiquidDescription('oil', (3.0, 9.0, 75.0), 0.0, (0.8, 0.6, 0.1), 1.47),
+        LiquidDescription('tea', (18.0, 60.0, 190.0), 0.0, (0.5, 0.2, 0.04), 1.335),
+        LiquidDescription('red_juice', (8.0, 160.0, 120.0), 0.0, (0.6, 0.03, 0.05), 1.345),
+        LiquidDescription('green_soda', (60.0, 4.0, 45.0), 0.0, (0.1, 0.6, 0.15), 1.34),
+        LiquidDescription('cola', (90.0, 210.0, 420.0), 0.0, (0.1, 0.03, 0.01), 1.345),
+        LiquidDescription('coffee', (150.0, 300.0, 600.0), 0.25, (0.05, 0.02, 0.008), 1.34),
+        LiquidDescription('cloudy_juice', (6.0, 60.0, 250.0), 0.6, (0.8, 0.55, 0.12), 1.345),
+        LiquidDescription('orange_juice', (6.0, 60.0, 400.0), 1.0, (0.85, 0.4, 0.03), 1.35),
+        LiquidDescription('milk', (0.5, 1.0, 4.0), 1.0, (0.86, 0.83, 0.76), 1.35),
+        LiquidDescription('chocolate', (80.0, 160.0, 300.0), 1.0, (0.22, 0.1, 0.05), 1.35),
+    )
+}
+
+
+def landing_point(scene: SceneDescription) -> NDArray[np.float64]:
+    """Where the stream's centre line crosses the target's rim plane (3,), base frame, m."""
+    T = scene.target.T_base_container
+    axis, mouth = scene.target.model.axis_in(T), scene.target.model.mouth_in(T)
+    p, v = scene.flow.exit_point, scene.flow.exit_velocity
+    a, b, c = -0.5 * GRAVITY * axis[2], v @ axis, (p - mouth) @ axis
+    t = (-b - np.sqrt(b * b - 4 * a * c)) / (2 * a)
+    return falling(p, v, float(t))
+
+
+def falling(p: NDArray[np.float64], v: NDArray[np.float64], t: float) -> NDArray[np.float64]:
+    """Place (3,) of a parcel `t` s after it left `p` (3,) with velocity `v` (3,)."""
+    return p + v * t - np.array([0, 0, 0.5 * GRAVITY * t * t])
