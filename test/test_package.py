@@ -18,14 +18,15 @@ SOURCES = sorted(PACKAGE.rglob('*.py'))
 # Each part, and what of the package it may import at most.
 MAY_IMPORT = {
     'geometry': {'errors', 'resources'},
+    'report': {'errors', 'files', 'geometry', 'perception', 'pipeline', 'bags'},
     'perception': {'errors', 'resources'},
     'control': {'errors'},
     'pipeline': {'geometry', 'perception'},
     'messages': {'errors', 'geometry', 'pipeline', 'report'},
     'sim': {'geometry', 'pipeline'},
     'training': {'errors', 'perception'},
-    'synth': {'errors', 'geometry', 'pipeline', 'sim'},
-    'bench': {'geometry', 'sim'},
+    'synth': {'__version__', 'errors', 'files', 'geometry', 'pipeline', 'sim', 'scenes'},
+    'bench': {'errors', 'geometry', 'perception', 'pipeline', 'sim', 'synth'},
 }
 
 

@@ -12,13 +12,13 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from pourit_ros.bags.rows import Row
+from pourit_ros.files import replacing
 from pourit_ros.geometry import Container, PinholeCamera, Pose, PourGeometry
 from pourit_ros.perception.segmentation import Segmentation
 from pourit_ros.pipeline import Frame, PourEstimate, PourPipeline
 from pourit_ros.report import drawing
 from pourit_ros.report.clouds import cam_colours, scene_cloud, write_clouds
 from pourit_ros.report.errors import ReportError
-from pourit_ros.report.files import replacing
 from pourit_ros.report.lift_picture import draw_lift
 from pourit_ros.report.overlay import describe, draw_overlay, rim_circle
 from pourit_ros.report.replay_report import IMAGE_BYTES, write_report
@@ -520,7 +520,7 @@ def test_real_frame_is_drawn_and_lifted(shared_dir, tmp_path):
     row_229 = np.nonzero((drawn[229] == drawing.INSIDE).all(axis=1))[0]
     assert row_229.min() == pytest.approx(329, abs=5)
     assert row_229.max() == pytest.approx(430, abs=5)
-    draw_lift(frame, observation, estimate, pipeline.source, cup, tmp_path / 'lift.png')
+    draw_lift(frame, observation, estimate, pipeline.observer.source, cup, tmp_path / 'lift.png')
     picture = cv2.imread(str(tmp_path / 'lift.png'))[..., ::-1]
     # The cup stands in the right panel, light grey.
     assert (picture[92:950, 900:] > 150).all(axis=2).sum() > 20_000

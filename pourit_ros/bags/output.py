@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..files import result_folder
 from .errors import BagError
 
 CSV, VIDEO, REPORT, BAG = 'estimates.csv', 'overlay.mp4', 'report.html', 'bag'
@@ -28,20 +27,5 @@ def replay_folder(out: str | Path) -> Iterator[Path]:
         foreign = sorted({item.name for item in out.iterdir()} - {CSV, VIDEO, REPORT, BAG})
         if foreign:
             raise BagError(f'{out}: holds other files ({foreign[0]}), choose an empty folder')
-    parent = out.absolute().parent
-    parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix='.pourit_replay.', dir=parent))
-    # mkdtemp is private to the user; results are as readable as any other file.
-    partial.chmod(0o755)
-    try:
+    with result_folder(out) as partial:
         yield partial
-        out.mkdir(exist_ok=True)
-        for former in out.iterdir():
-            if former.is_dir():
-                shutil.rmtree(former)
-            else:
-                former.unlink()
-        for item in partial.iterdir():
-            item.rename(out / item.name)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..files import replacing
 from ..messages.contract import NAMESPACE
 from ..messages.decode import NANOSECONDS, MessageError, scalars_from_msg, stamp_to_ns
 from ..pipeline import PourEstimate
-from ..report.files import replacing
 from .errors import BagError
 from .reader import BagReader
 

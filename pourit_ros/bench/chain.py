@@ -18,7 +18,7 @@ from ..geometry import Container, NoiseModel, PinholeCamera, Pose
 from ..geometry.plane import PlaneMode
 from ..geometry.stream import GRAVITY
 from ..perception.segmentation import Segmentation
-from ..pipeline import Frame, PourEstimate, PourPipeline
+from ..pipeline import Frame, PourEstimate, PourEstimator, lift_frame
 from ..synth.records import RecordError, read_image, read_meta, written
 from .geometry import CHI2_95_2D
 
@@ -151,10 +151,10 @@ def _estimate(
     pour: Pour, plane: PlaneMode, noise: NoiseModel, T_cam_source: Pose, T_base_target: Pose
 ) -> PourEstimate:
     frame = replace(pour.frame, T_cam_source=T_cam_source)
-    pipeline = PourPipeline(None, pour.source, pour.target, plane, noise)
     seen = Segmentation(1.0, True, pour.mask.astype(np.float32), pour.mask)
-    observation = pipeline.lift(frame, seen)
-    return pipeline.estimate(observation, frame.T_base_cam, T_base_target)
+    observation = lift_frame(frame, seen, pour.source, plane, noise)
+    estimator = PourEstimator(pour.target, noise)
+    return estimator.estimate(observation, frame.T_base_cam, T_base_target)
 
 
 def _score(pour: Pour, estimate: PourEstimate) -> tuple[float, float, float, float]:

@@ -11,8 +11,8 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from ..files import result_folder
 from .options import Out
-from .output import result_folder
 from .progress import track
 from .replay import replay_to
 

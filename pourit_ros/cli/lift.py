@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..files import result_folder
 from .errors import CommandError
 from .options import Container, Device, DeviceOption, Out, Plane, PlaneOption, Target, Weights
-from .output import result_folder
 from .progress import track
 
 if TYPE_CHECKING:

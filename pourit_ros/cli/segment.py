@@ -13,9 +13,9 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from ..files import result_folder
 from .errors import CommandError
 from .options import Device, DeviceOption, Out, Threads, Weights
-from .output import result_folder
 from .progress import track
 
 IMAGES = {'.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp'}

@@ -16,9 +16,9 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from ..files import result_folder
 from .errors import CommandError
 from .options import Container, Out, Target
-from .output import result_folder
 from .progress import progress_bar, track
 
 if TYPE_CHECKING:

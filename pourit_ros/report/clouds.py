@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..files import replacing
 from ..geometry import Pose
 from ..pipeline import Frame, Observation, PourEstimate
 from . import drawing as dr
 from .errors import ReportError
-from .files import replacing
 from .overlay import stream_curve
 
 # Neighbouring pixels whose depth differs by more lie on two surfaces; what is between is air.

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..files import replacing
 from ..geometry import Container, Pose, PouringPlane
 from ..pipeline import Frame, Observation, PourEstimate
 from . import drawing as dr
 from .clouds import cam_colours, scene_cloud
 from .errors import ReportError
-from .files import replacing
 from .overlay import circle, describe, draw_measurement, paint_mask, project, stream_curve, verdict
 from .view3d import OrthographicView, viewing_axes
 

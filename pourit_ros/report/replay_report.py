@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..files import replacing
 from .charts import time_plots
 from .errors import ReportError
-from .files import replacing
 from .series import Series, percentile
 
 if TYPE_CHECKING:

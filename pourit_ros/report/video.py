@@ -12,8 +12,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from ..files import replacing
 from .errors import ReportError
-from .files import replacing
 
 # Visually lossless on overlays; 5 ms a 640x480 frame on one core.
 ENCODER_OPTIONS = {'crf': '20', 'preset': 'veryfast'}

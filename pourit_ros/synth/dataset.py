@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import InputError
-from ..report.files import replacing
+from ..files import replacing
 from .records import META, clean
 
 RECIPE = 'dataset.json'

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..files import replacing
 from ..geometry.stream import GRAVITY
-from ..report.files import replacing
 from .composite import Plate
 from .description import Light, SceneDescription
 from .environment import panorama

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..report.files import replacing
+from ..files import replacing
 from .records import RecordError, read_image, read_meta, written
 
 CELL = 200
