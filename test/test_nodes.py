@@ -71,9 +71,20 @@ class TestPoseInputs:
         assert poses.camera('cam', 3 * SECOND // 10).translation[0] == 2
         with pytest.raises(NoTransform, match=r'0\.150 s before'):
             poses.camera('cam', 35 * SECOND // 100)
-        poses.clear()
+
+    def test_poses_that_come_with_a_jump_back_survive_it(self):
+        poses = PoseInputs('base', '', 0.1)
+        poses.pose('camera', stamped(60 * SECOND, 'base', at(6)))
+        # A bag that loops: its first pose comes just before its first image tells of the jump.
+        poses.pose('camera', stamped(SECOND, 'base', at(1)))
+        poses.set_back(SECOND)
+        assert poses.camera('cam', SECOND).translation[0] == 1
         with pytest.raises(NoTransform):
-            poses.camera('cam', SECOND // 20)
+            poses.camera('cam', 60 * SECOND)
+        poses.pose('camera', stamped(60 * SECOND, 'base', at(6)))
+        poses.set_back(SECOND)
+        with pytest.raises(NoTransform):
+            poses.camera('cam', 60 * SECOND)
 
     def test_says_what_is_missing(self):
         poses = PoseInputs('base', '', 0.1)

@@ -157,7 +157,7 @@ def _engine(
 def _require(*modules: str) -> None:
     for module in modules:
         if importlib.util.find_spec(module) is None:
-            raise CommandError(f'{module} is not installed: pip install pourit_ros[synth]')
+            raise CommandError(f'{module} is not installed: pip install ".[synth]"')
 
 
 def _make(out: Path, maker: Engine, count: int, jobs: int, engine: EngineName) -> None:

@@ -143,7 +143,7 @@ class PourMonitor(ManagedNode):
         self._last_input = time.monotonic()
         if self._newest_ns is not None and stamp_ns < self._newest_ns:
             # Time was set back: a bag that loops, a simulation restarted.
-            self._poses.clear()
+            self._poses.set_back(stamp_ns)
         self._newest_ns = stamp_ns
         try:
             observation = _observation(stamp_ns, probability, points)

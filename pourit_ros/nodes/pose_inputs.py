@@ -70,9 +70,9 @@ class PoseInputs:
                 raise error from None
         return T_base_cam @ T_cam_target
 
-    def clear(self) -> None:
-        """Forget all that has a time, as time was set back."""
-        self._buffer.clear()
+    def set_back(self, now_ns: int) -> None:
+        """Time was set back to `now_ns`: forget what is later, keep what came with the jump."""
+        self._buffer.set_back(now_ns)
 
     def _add(self, parent: str, child: str, stamp_ns: int, pose: Pose, static: bool) -> None:
         try:

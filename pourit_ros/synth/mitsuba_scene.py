@@ -75,9 +75,7 @@ def load_mitsuba() -> Any:
         import mitsuba as mi
         import pyoidn  # noqa: F401 - better missing now than after the rendering
     except ImportError as error:
-        raise RendererError(
-            f'{error.name} is not installed: pip install pourit_ros[synth]'
-        ) from None
+        raise RendererError(f'{error.name} is not installed: pip install ".[synth]"') from None
     os.environ['DRJIT_LIBLLVM_PATH'] = str(find_llvm())
     try:
         mi.set_variant(VARIANT)
