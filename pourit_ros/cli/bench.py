@@ -48,7 +48,7 @@ def geometry(
     for name, summary in figures.items():
         typer.echo(f'{name}:')
         for key, value in summary.items():
-            typer.echo(f'  {key}: {value:.4g}')
+            typer.echo(f'  {key}: {value if isinstance(value, int) else format(value, ".4g")}')
     if json_file is not None:
         json_file.write_text(json.dumps(figures, indent=2) + '\n')
 
