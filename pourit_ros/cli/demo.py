@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 
 from ..files import result_folder
 from .options import Out
-from .progress import track
 from .replay import replay_to
+from .synth import record_pour
 
 if TYPE_CHECKING:
     from ..bags.rows import Row
-    from ..pipeline import Frame
-    from ..synth.sequence import PourFrame
 
 RATE = 12.0
 SIZE = (480, 360)
@@ -34,26 +32,13 @@ def demo(out: Out = Path('pourit_demo')) -> None:
 
     Example: pourit demo --out demo
     """
-    from ..bags.make import write_pour_bag
     from ..ros_processes import require_ros
-    from ..synth.sequence import PourPlan, pour_sequence, write_truth
 
     require_ros()
-    plan = PourPlan()
-    truth: dict[int, NDArray[np.float64] | None] = {}
-
-    def frames(pour: Iterator[PourFrame]) -> Iterator[Frame]:
-        for item in pour:
-            truth[item.frame.stamp_ns] = item.landing_point
-            yield item.frame
-
     with result_folder(out) as folder:
-        pour = pour_sequence(plan, RATE, SIZE)
-        count = round(plan.duration * RATE)
-        write_pour_bag(folder / 'pour_bag', track(frames(pour), 'render', count))
+        truth = record_pour(folder, 'pour_bag', RATE, SIZE)
         result = replay_to(folder / 'pour_bag', folder / 'replay', live=True)
-        write_truth(folder / 'truth.csv', truth)
-        lines = _findings(result.rows, truth, count)
+        lines = _findings(result.rows, truth)
     for line in lines:
         typer.echo(line)
     typer.echo(f'Report:   {out / "replay" / "report.html"}')
@@ -62,9 +47,7 @@ def demo(out: Out = Path('pourit_demo')) -> None:
     typer.echo(f'The bag:  {bag}  (try: pourit replay {bag} --out again)')
 
 
-def _findings(
-    rows: Sequence[Row], truth: dict[int, NDArray[np.float64] | None], count: int
-) -> list[str]:
+def _findings(rows: Sequence[Row], truth: dict[int, NDArray[np.float64] | None]) -> list[str]:
     """What the nodes said, beside what was rendered."""
     right = sum(row.present == (truth[row.stamp_ns] is not None) for row in rows)
     errors = []
@@ -73,7 +56,7 @@ def _findings(
         if row.landing is not None and true is not None:
             errors.append(1000 * float(np.linalg.norm(np.array(row.landing) - true)))
     latencies = [row.latency_ms for row in rows if row.latency_ms is not None]
-    lines = ['', f'Measured: {len(rows)} of {count} frames answered by the live nodes']
+    lines = ['', f'Measured: {len(rows)} of {len(truth)} frames answered by the live nodes']
     lines.append(f'          liquid yes/no right in {right} of {len(rows)} frames')
     if errors:
         lines.append(

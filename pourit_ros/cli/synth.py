@@ -195,21 +195,36 @@ def _make(out: Path, maker: Engine, count: int, jobs: int, engine: EngineName) -
         typer.echo(f'and {len(problems) - NAMED} more left out', err=True)
 
 
-def _sequence(out: Path, width: int, rate: float, liquid: str, seed: int) -> None:
+def record_pour(
+    folder: Path,
+    bag: str,
+    rate: float,
+    size: tuple[int, int],
+    liquid: str = 'water',
+    seed: int = 0,
+) -> dict[int, NDArray[np.float64] | None]:
+    """Render a pour into `folder`/`bag`, a rosbag2, beside truth.csv.
+
+    `size`: (width, height) px. Returns the true landing point (3,) m of each frame by stamp_ns, in
+    order, None while nothing flows.
+    """
     from ..bags.make import write_pour_bag
     from ..synth.sequence import PourPlan, pour_sequence, write_truth
 
     plan = PourPlan()
     truth: dict[int, NDArray[np.float64] | None] = {}
-    size = (width, width * 3 // 4)
 
     def frames() -> Iterator[Frame]:
         for item in pour_sequence(plan, rate, size, liquid, seed):
             truth[item.frame.stamp_ns] = item.landing_point
             yield item.frame
 
-    count = round(plan.duration * rate)
+    write_pour_bag(folder / bag, track(frames(), 'render', round(plan.duration * rate)))
+    write_truth(folder / 'truth.csv', truth)
+    return truth
+
+
+def _sequence(out: Path, width: int, rate: float, liquid: str, seed: int) -> None:
     with result_folder(out) as folder:
-        write_pour_bag(folder / 'pour', track(frames(), 'render', count))
-        write_truth(folder / 'truth.csv', truth)
-    typer.echo(f'{count} frames: {out / "pour"}, truth: {out / "truth.csv"}')
+        truth = record_pour(folder, 'pour', rate, (width, width * 3 // 4), liquid, seed)
+    typer.echo(f'{len(truth)} frames: {out / "pour"}, truth: {out / "truth.csv"}')
