@@ -43,8 +43,8 @@ from pourit_ros.synth.sheet import write_sheet
 SIZE = 128
 SUFFIXES = {
     '_pos_rgb.jpg', '_neg_rgb.jpg', '_pos_depth.png', '_neg_depth.png', '_pos_depth_true.png',
-    '_mask_air.png', '_mask_through_glass.png', '_instances.png', '_camK.txt',
-    '_Tsource2cam.txt', '_Ttarget2cam.txt', '_Tcam2base.txt', '_meta.json',
+    '_mask_visible.png', '_mask_air.png', '_mask_through_glass.png', '_instances.png',
+    '_camK.txt', '_Tsource2cam.txt', '_Ttarget2cam.txt', '_Tcam2base.txt', '_meta.json',
 }  # fmt: skip
 
 
@@ -98,6 +98,18 @@ def test_twins_are_equal_outside_the_stream_up_to_noise(made):
         inside.append(np.abs(difference[through]).mean())
         outside.append(np.abs(difference[~near]).mean())
     assert np.mean(inside) > 2 * np.mean(outside)
+
+
+def test_masks_lie_within_each_other(made):
+    for stem in written(made):
+        air, visible, through = (
+            read_image(made / f'{stem}_mask_{kind}.png').astype(int)
+            for kind in ('air', 'visible', 'through_glass')
+        )
+        assert (air <= visible).all()
+        assert visible.sum() > 0
+        # Composites know the outline of what hides the stream to a pixel only.
+        assert (visible > through + 8).mean() < 0.001
 
 
 def test_depth_agrees_with_poses_and_masks(made):

@@ -62,6 +62,7 @@ def take_pair(
         positive_depth=depths[0],
         negative_depth=depths[1],
         true_depth=labels.depth,
+        mask_visible=labels.visible,
         mask_air=labels.air,
         mask_through=labels.through,
         instances=labels.instances,

@@ -19,7 +19,7 @@ from .labels import StillLabels, label_still, mid_exposure, stream_box
 from .mitsuba_scene import emitters_of, integrator, load_mitsuba, mesh_of, sensor_of
 from .parts import Part, still_parts, stream_part
 
-SPP = 24
+SPP = 8
 EXTRA = 3
 SUBFRAMES = 3
 # Faster pixels than this within the exposure are blurred, px.

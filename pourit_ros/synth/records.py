@@ -33,9 +33,9 @@ class PairRecord:
     """A scene with and without its stream, as the files hold it.
 
     `positive`, `negative`: JPEG files; `positive_depth`, `negative_depth` (H, W) uint16 mm, 0
-    unknown: what a sensor says; `true_depth` (H, W) m of the positive; `mask_air` (H, W) 0..1:
-    coverage of the stream in the air; `mask_through` also through clear walls; `instances`
-    (H, W) uint8; `meta`: the JSON.
+    unknown: what a sensor says; `true_depth` (H, W) m of the positive; coverage of the stream
+    (H, W) 0..1: `mask_visible` seen directly, `mask_air` that part of it in the air,
+    `mask_through` also through clear walls; `instances` (H, W) uint8; `meta`: the JSON.
     """
 
     positive: bytes
@@ -43,6 +43,7 @@ class PairRecord:
     positive_depth: NDArray[np.uint16]
     negative_depth: NDArray[np.uint16]
     true_depth: NDArray[np.float32]
+    mask_visible: NDArray[np.float32]
     mask_air: NDArray[np.float32]
     mask_through: NDArray[np.float32]
     instances: NDArray[np.uint8]
@@ -124,6 +125,7 @@ def _files(record: PairRecord) -> dict[str, bytes]:
         '_pos_depth.png': _png(record.positive_depth),
         '_neg_depth.png': _png(record.negative_depth),
         '_pos_depth_true.png': _png(np.clip(np.rint(millimetres), 0, 65535).astype(np.uint16)),
+        '_mask_visible.png': _png(_grey(record.mask_visible)),
         '_mask_air.png': _png(_grey(record.mask_air)),
         '_mask_through_glass.png': _png(_grey(record.mask_through)),
         '_instances.png': _png(record.instances),
