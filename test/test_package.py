@@ -24,7 +24,7 @@ MAY_IMPORT = {
     'pipeline': {'geometry', 'perception'},
     'messages': {'errors', 'geometry', 'pipeline', 'report'},
     'sim': {'geometry', 'pipeline'},
-    'training': {'errors', 'perception'},
+    'training': {'errors', 'files', 'labels_csv', 'perception', 'report', 'resources'},
     'synth': {'__version__', 'errors', 'files', 'geometry', 'pipeline', 'sim', 'scenes'},
     'bench': {'errors', 'geometry', 'perception', 'pipeline', 'sim', 'synth'},
 }

@@ -6,12 +6,13 @@ import torch
 
 from pourit_ros.training.losses import (
     area_coverage,
+    area_prior,
+    feature_contrast,
     mask_loss,
-    pairs_interleaved,
     presence_loss,
     twin_contrast,
-    twin_difference,
 )
+from pourit_ros.training.twins import changed_cells, twin_coverage, twin_difference
 
 
 def softplus(x: float) -> float:
@@ -75,19 +76,51 @@ def test_twin_difference_without_noise_counts_grey_levels():
     assert twin_difference(wet, dry)[0, 0].tolist() == [[7.0, 0.0], [0.0, 0.0]]
 
 
+def test_twin_coverage_of_partly_covered_cells():
+    difference = torch.full((1, 1, 7, 9), 1.0)
+    # A stream two cells wide whose right edge covers a third of its cells.
+    difference[..., 3:5], difference[..., 5] = 30.0, 10.0
+    coverage = twin_coverage(difference)[0, 0]
+    torch.testing.assert_close(coverage[:, 3:5], torch.ones(7, 2))
+    torch.testing.assert_close(coverage[:, 5], torch.full((7,), 1 / 3))
+    assert (coverage[:, 7] <= 1 / 30 + 1e-6).all()
+
+
+def test_twin_coverage_fills_clear_liquid_and_knows_no_change():
+    difference = torch.full((1, 1, 9, 9), 1.0)
+    # Both edges of a clear stream differ, its middle does not.
+    difference[..., 3], difference[..., 5] = 20.0, 20.0
+    torch.testing.assert_close(twin_coverage(difference)[0, 0, :, 4], torch.ones(9))
+    assert twin_coverage(torch.full((1, 1, 9, 9), 5.9)).sum() == 0
+
+
+def test_changed_cells_keep_thin_streams_and_drop_lone_cells():
+    difference = torch.zeros(1, 1, 9, 9)
+    stream = [[0, 1], [1, 1], [2, 2], [3, 2], [4, 3]]
+    for y, x in stream:
+        difference[..., y, x] = 9.0
+    difference[..., 7, 7] = 50.0
+    difference[..., 7:9, 4] = 50.0
+    difference[..., 0, 4:8] = 5.9
+    assert changed_cells(difference)[0, 0].nonzero().tolist() == stream
+
+
 def test_twin_contrast_by_hand():
-    difference = torch.zeros(1, 1, 6, 6)
-    difference[..., 1:4, 1:4] = 9.0  # survives the opening
-    difference[..., 5, 5] = 50.0  # one cell: no opinion
-    difference[..., 0, 4] = 4.0  # between the thresholds: no opinion
-    wet_cam = torch.full((1, 1, 6, 6), -2.0)
+    difference = torch.zeros(1, 1, 12, 12)
+    difference[..., 1:4, 1:4] = 9.0  # changed
+    difference[..., 2, 4] = 4.5  # its rim, half covered
+    difference[..., 11, 11] = 50.0  # one cell: no opinion
+    difference[..., 8, 8] = 4.0  # between the thresholds: no opinion
+    wet_cam = torch.full((1, 1, 12, 12), -2.0)
     wet_cam[..., 1:4, 1:4] = 1.0
-    wet_cam[..., 5, 5] = 77.0
-    wet_cam[..., 0, 4] = -55.0
-    dry_cam = torch.full((1, 1, 6, 6), -4.0)
-    expected = 2 * softplus(-2) + 2 * softplus(-4) + softplus(-1)
+    wet_cam[..., 2, 4] = 0.5
+    wet_cam[..., 11, 11] = 77.0
+    wet_cam[..., 8, 8] = -55.0
+    dry_cam = torch.full((1, 1, 12, 12), -4.0)
+    half = 0.5 * softplus(0.5) + 0.5 * softplus(-0.5)
+    expected = 2 * softplus(-2) + 2 * softplus(-4) + (9 * softplus(-1) + half) / 10
     loss = twin_contrast(wet_cam, dry_cam, difference)
-    assert loss.item() == pytest.approx(expected, rel=1e-6)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_twin_contrast_pulls_the_right_way():
@@ -101,7 +134,49 @@ def test_twin_contrast_pulls_the_right_way():
     assert (dry_cam.grad > 0).all()
 
 
-def test_pairs_interleaved():
-    wet, dry = pairs_interleaved(torch.arange(6))
-    assert wet.tolist() == [0, 2, 4]
-    assert dry.tolist() == [1, 3, 5]
+def unit(*rows):
+    """Features (1, C, 1, n) whose cells are the given columns."""
+    return torch.tensor(rows, dtype=torch.float32).T[None, :, None]
+
+
+def test_feature_contrast_has_the_published_limits():
+    activation = torch.tensor([[[[0.9, 0.8, 0.1]]]])
+    label = torch.ones(1)
+    best = unit((1, 0), (1, 0), (0, 1))
+    # Released code: terms between 0.0005 and 7.6009.
+    least = -2 * math.log(0.9995)
+    assert feature_contrast(best, activation, label, 0.7, 0.7).item() == pytest.approx(
+        least, rel=1e-3
+    )
+    worst = unit((1, 0), (-1, 0), (1, 0))
+    # P×P: two equal cells with themselves, two opposite pairs; P×N: one equal, one opposite.
+    expected = (2 * -math.log(0.9995) + 2 * 7.6009) / 4 + (7.6009 - math.log(0.9995)) / 2
+    assert feature_contrast(worst, activation, label, 0.7, 0.7).item() == pytest.approx(
+        expected, rel=1e-4
+    )
+
+
+def test_feature_contrast_guards():
+    features = torch.randn(2, 4, 3, 3, requires_grad=True)
+    activation = torch.rand(2, 1, 3, 3) * 0.5
+    assert feature_contrast(features, activation, torch.zeros(2), 0.7, 0.3).item() == 0
+    # No cell reaches 0.7: the strongest stands for them, and nothing is NaN.
+    loss = feature_contrast(features, activation, torch.tensor([1.0, 0.0]), 0.7, 0.3)
+    assert 0.0005 <= loss.item() <= 2 * 7.601
+    loss.backward()
+    assert features.grad.isfinite().all()
+
+
+def test_feature_contrast_ignores_the_band():
+    label = torch.ones(1)
+    activation = torch.tensor([[[[0.9, 0.5, 0.1]]]])
+    one, other = unit((1, 0), (0.6, 0.8), (0, 1)), unit((1, 0), (-5, 2), (0, 1))
+    losses = [feature_contrast(f, activation, label, 0.7, 0.3).item() for f in (one, other)]
+    assert losses[0] == losses[1]
+
+
+def test_area_prior_counts_wet_images_alone():
+    cam = torch.zeros(2, 1, 2, 2)
+    cam[1] = 50
+    assert area_prior(cam, torch.tensor([1.0, 0.0])).item() == pytest.approx(0.5)
+    assert area_prior(cam, torch.zeros(2)).item() == 0

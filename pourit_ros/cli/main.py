@@ -9,7 +9,7 @@ import typer
 
 from .. import __version__
 from ..errors import InputError
-from . import bench, demo, lift, replay, segment, synth
+from . import bench, demo, evaluate, lift, replay, segment, synth, train
 
 app = typer.Typer(
     name='pourit',
@@ -24,6 +24,8 @@ app.command('segment')(segment.segment)
 app.command('lift')(lift.lift)
 app.command('replay')(replay.replay)
 app.command('synth')(synth.synth)
+app.command('train')(train.train)
+app.command('eval')(evaluate.evaluate)
 app.add_typer(bench.app, name='bench')
 
 

@@ -1,107 +1,175 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batches of crops: the same cut, scale and light for both frames of a pair."""
+"""Batches of crops: the same cut, scale and light for both pictures of a pair."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from .pairs import Pairs
+from .config import TrainConfig
+from .data_sets import DataSet, Sample
+from .twins import STRIDE, changed_cells, twin_difference
 
-# a crop keeps its label only if this share of the stream, and this many pixels, are inside
-_MIN_SHARE = 0.5
-_MIN_PIXELS = 12.0
-_TRIES = 8
+# A crop is taken only if this share of what shows the liquid, and so many pixels, are inside.
+MIN_SHARE = 0.5
+MIN_PIXELS = 12.0
+TRIES = 8
+
+Map = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Pairs of crops, wet and dry in turn.
+    """N pictures, each pair's picture with liquid right before its dry twin.
 
-    `images`: (2B, 3, n, n) uint8 RGB; `labels`: (2B,) float32, 1 where liquid is to be seen;
-    `coverage`: (2B, 1, n, n) float32 in 0..1.
+    `images` (N, 3, n, n) uint8 RGB; `labels` (N,) float32, 1 where liquid is to be seen; `sure`
+    (N,) bool: whether that is known of the crop; `valid` (N, 1, n, n) bool, False on borders;
+    `coverage` (N, 1, n, n) float32 0..1 and `known` (N,) bool: whether it is; `paired` (P,) int64:
+    numbers of the pictures whose twin comes next.
     """
 
     images: Tensor
     labels: Tensor
+    sure: Tensor
+    valid: Tensor
     coverage: Tensor
+    known: Tensor
+    paired: Tensor
+
+
+@dataclass(frozen=True)
+class _Cut:
+    picture: NDArray[np.uint8]
+    label: float
+    sure: bool
+    valid: NDArray[np.bool_]
+    coverage: Map | None
 
 
 class Cropper:
-    """Draw batches from sets of pairs.
+    """Draw batches from data sets.
 
-    `sets`: each with the share of the crops that it gives. One batch has one scale out of
-    `scales` and one crop size, at most `crop` pixels; small crops come in larger batches, so that
-    a batch of `pairs` full crops and any other cost alike.
+    `sets`: each with the share of the samples that it gives. A batch has one scale and one crop
+    size; small crops come in larger batches, so that any batch costs alike. A crop of a
+    picture with liquid should show it: its coverage says where, or without masks the difference
+    from its twin; where that is too little to be sure, the crop has no label. A picture that has
+    neither is not cropped but fitted in as a whole.
     """
 
-    def __init__(
-        self,
-        sets: list[tuple[Pairs, float]],
-        seed: int,
-        *,
-        pairs: int = 7,
-        crop: int = 224,
-        scales: tuple[float, float] = (0.5, 1.5),
-    ) -> None:
+    def __init__(self, sets: Sequence[tuple[DataSet, float]], config: TrainConfig) -> None:
         self._sets = [s for s, _ in sets]
-        shares = np.array([share for _, share in sets])
+        shares = np.array([share for _, share in sets], float)
         self._shares = shares / shares.sum()
-        self._pairs, self._crop, self._scales = pairs, crop, scales
-        self._seed = seed
+        self._config = config
 
-    def batch(self, step: int) -> Batch:
-        """Return the batch of a training step; it depends on seed and step alone."""
-        rng = np.random.default_rng([self._seed, step])
-        scale = rng.uniform(*self._scales)
-        side = self._sets[0].coverage.shape[1]
-        crop = max(32, min(self._crop, int(scale * side) // 32 * 32))
-        count = min(2 * self._pairs, round(self._pairs * (self._crop / crop) ** 2))
-        images, labels, coverage = [], [], []
+    def batch(self, step: int, rank: int = 0) -> Batch:
+        """Return the batch of a training step; it depends on seed, step and rank alone."""
+        config = self._config.batch
+        rng = np.random.default_rng([self._config.seed, step, rank])
+        length = rng.uniform(*config.scales) * self._config.input_size
+        crop = max(32, min(config.crop, int(length) // 32 * 32))
+        count = min(2 * config.pairs, round(config.pairs * (config.crop / crop) ** 2))
+        cuts: list[_Cut] = []
+        paired: list[int] = []
         for _ in range(count):
-            wet, dry, cover, label = self._pair(rng, scale * side, crop)
-            images += [wet, dry]
-            labels += [label, 0.0]
-            coverage += [cover, np.zeros_like(cover)]
+            data = self._sets[rng.choice(len(self._sets), p=self._shares)]
+            sample = data[int(rng.integers(len(data)))]
+            if sample.twin is not None:
+                paired.append(len(cuts))
+            cuts += self._cut(rng, sample, length, crop)
+        coverage = [np.zeros((crop, crop), np.uint8) if c.coverage is None else c.coverage
+                    for c in cuts]  # fmt: skip
         return Batch(
-            torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2),
-            torch.tensor(labels),
-            torch.from_numpy(np.stack(coverage))[:, None].float() / 255,
+            images=torch.from_numpy(np.stack([c.picture for c in cuts])).permute(0, 3, 1, 2),
+            labels=torch.tensor([c.label for c in cuts]),
+            sure=torch.tensor([c.sure for c in cuts]),
+            valid=torch.from_numpy(np.stack([c.valid for c in cuts]))[:, None],
+            coverage=torch.from_numpy(np.stack(coverage))[:, None].float() / 255,
+            known=torch.tensor([c.coverage is not None for c in cuts]),
+            paired=torch.tensor(paired, dtype=torch.int64),
         )
 
-    def _pair(
-        self, rng: np.random.Generator, length: float, crop: int
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.uint8], float]:
-        pairs = self._sets[rng.choice(len(self._sets), p=self._shares)]
-        index = int(rng.integers(len(pairs)))
-        cover = pairs.coverage[index]
-        scale = max(length, crop) / cover.shape[0]
-        side = round(cover.shape[0] * scale)
+    def _cut(
+        self, rng: np.random.Generator, sample: Sample, length: float, crop: int
+    ) -> list[_Cut]:
+        height, width = sample.picture.shape[:2]
+        unplaced = sample.liquid and sample.twin is None
+        # Whole pictures must fit, crops must not be wider than their picture.
+        scale = crop / max(height, width) if unplaced else length / max(height, width)
+        rows, columns = (max(1, round(n * scale)) for n in (height, width))
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        cover = cv2.resize(cover, (side, side), interpolation=how)
-        whole = int(cover.sum())
-        for _ in range(_TRIES):
-            y, x = rng.integers(0, side - crop + 1, 2)
-            inside = int(cover[y : y + crop, x : x + crop].sum())
-            if inside >= max(_MIN_SHARE * whole, 255 * _MIN_PIXELS):
-                break
-        label = float(inside >= 255 * _MIN_PIXELS)
+
+        def resized(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            return cv2.resize(image, (columns, rows), interpolation=how)
+
+        pictures = [resized(p) for p in (sample.picture, sample.twin) if p is not None]
+        coverage = None
+        if sample.coverage is not None and self._config.uses_masks:
+            coverage = resized(sample.coverage)
+        evidence = coverage
+        if evidence is None and len(pictures) == 2:
+            evidence = _changed(pictures[0], pictures[1])
+        y, x, inside = _place(rng, evidence, rows, columns, crop)
+        shown = sample.liquid and (unplaced or inside >= 255 * MIN_PIXELS)
+        # No coverage is no liquid; no difference may be liquid that hardly differs.
+        sure = shown or not sample.liquid or (coverage is not None and inside == 0)
         mirror = rng.random() < 0.5
-        gain = rng.uniform(0.8, 1.2) * rng.uniform(0.93, 1.07, 3)
-        offset = rng.uniform(-15, 15)
+        light = self._config.batch
+        gain = rng.uniform(1 - light.gain, 1 + light.gain)
+        colour = gain * rng.uniform(1 - 0.35 * light.gain, 1 + 0.35 * light.gain, 3)
+        offset = rng.uniform(-light.offset, light.offset)
 
-        def cut(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-            picture = picture[y : y + crop, x : x + crop]
-            return np.ascontiguousarray(picture[:, ::-1] if mirror else picture)
+        def cut(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            image = image[y : y + crop, x : x + crop]
+            if mirror:
+                image = image[:, ::-1]
+            missing = [(0, crop - n) for n in image.shape[:2]]
+            return np.pad(image, missing + [(0, 0)] * (image.ndim - 2))
 
-        def light(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-            picture = cut(cv2.resize(picture, (side, side), interpolation=how))
-            return np.clip(picture * gain + offset, 0, 255).astype(np.uint8)
+        valid = cut(np.ones((rows, columns), np.uint8)).astype(bool)
+        cuts = []
+        for number, picture in enumerate(pictures):
+            lit = np.clip(picture * colour + offset, 0, 255).astype(np.uint8)
+            known: Map | None = None
+            if number == 1 or not sample.liquid:
+                known = np.zeros((crop, crop), np.uint8)
+            elif coverage is not None:
+                known = cut(coverage)
+            cuts.append(
+                _Cut(cut(lit), float(shown and number == 0), sure or number == 1, valid, known)
+            )
+        return cuts
 
-        wet, dry = (light(picture) for picture in pairs.images[index])
-        return wet, dry, cut(cover), label
+
+def _changed(wet: NDArray[np.uint8], dry: NDArray[np.uint8]) -> Map:
+    """Where twins differ beyond noise (H, W), 0 or 255."""
+    one, other = (torch.from_numpy(p).permute(2, 0, 1)[None] for p in (wet, dry))
+    cells = changed_cells(twin_difference(one, other))[0, 0].numpy()
+    pixels = cells.repeat(STRIDE, 0).repeat(STRIDE, 1)[: wet.shape[0], : wet.shape[1]]
+    return pixels.astype(np.uint8) * np.uint8(255)
+
+
+def _place(
+    rng: np.random.Generator, evidence: Map | None, rows: int, columns: int, crop: int
+) -> tuple[int, int, int]:
+    """Row and column of a crop that shows what the evidence marks, if a few tries do.
+
+    And the evidence inside.
+    """
+    y = x = inside = 0
+    whole = 0 if evidence is None else int(evidence.sum())
+    for _ in range(TRIES):
+        y = int(rng.integers(max(rows - crop, 0) + 1))
+        x = int(rng.integers(max(columns - crop, 0) + 1))
+        if evidence is None:
+            break
+        inside = int(evidence[y : y + crop, x : x + crop].sum())
+        if inside >= max(MIN_SHARE * whole, 255 * MIN_PIXELS):
+            break
+    return y, x, inside

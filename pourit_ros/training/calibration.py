@@ -13,7 +13,8 @@ from ..perception.classifier import LiquidClassifier
 from ..perception.masks import keep_stream
 from ..perception.segmenter import Segmenter
 from ..perception.weights import WeightsMetadata
-from .pairs import Pairs
+from .data_sets import DataError, DataSet
+from .metrics import auroc
 
 _THRESHOLDS = np.round(np.arange(0.1, 0.96, 0.05), 2)
 
@@ -23,15 +24,16 @@ class Calibration:
     """Thresholds for a weights file, and the scores that they reach on the held-out pairs."""
 
     metadata: WeightsMetadata
-    mask_iou: float
+    mask_iou: float | None
     presence_auroc: float
     recall: float
     false_alarms: float
 
     def __str__(self) -> str:
+        threshold = f'{self.metadata.mask_threshold:.2f}'
+        mask = f'mask IoU {self.mask_iou:.3f} at' if self.mask_iou is not None else 'masks at'
         return (
-            f'held-out synthetic pairs: mask IoU {self.mask_iou:.3f} at '
-            f'{self.metadata.mask_threshold:.2f}, presence AUROC {self.presence_auroc:.4f}, '
+            f'held-out pictures: {mask} {threshold}, presence AUROC {self.presence_auroc:.4f}, '
             f'recall {self.recall:.3f}, false alarms {self.false_alarms:.3f} at '
             f'{self.metadata.presence_threshold:.3f}'
         )
@@ -70,12 +72,6 @@ def platt(
     return float(x[0]), float(x[1])
 
 
-def auroc(wet: npt.NDArray[np.floating], dry: npt.NDArray[np.floating]) -> float:
-    """Return the share of (wet, dry) pairs in right order; ties count half."""
-    above = (wet[:, None] > dry).mean() + 0.5 * (wet[:, None] == dry).mean()
-    return float(above)
-
-
 def best_split(wet: npt.NDArray[np.floating], dry: npt.NDArray[np.floating]) -> float:
     """Return the threshold of highest balanced accuracy: the middle of the best gap."""
     scores = np.unique(np.r_[0.0, wet, dry, 1.0])
@@ -86,45 +82,52 @@ def best_split(wet: npt.NDArray[np.floating], dry: npt.NDArray[np.floating]) -> 
 
 
 def calibrate(
-    model: LiquidClassifier, metadata: WeightsMetadata, held_out: list[Pairs]
+    network: LiquidClassifier, metadata: WeightsMetadata, held_out: DataSet
 ) -> Calibration:
-    """Set the model's presence scale and bias, and choose both thresholds of the metadata.
+    """Set the network's presence scale and bias, and choose both thresholds of the metadata.
 
     Pictures go through the `Segmenter` as they do at work: letterboxed to `input_size`, masks at
     the pictures' resolution and cleaned. The mask threshold has the highest mean IoU over the wet
-    pictures (coverage ≥ 1/2 is liquid), the presence threshold the highest balanced accuracy.
+    pictures (coverage ≥ 1/2 is liquid); without masks it stays what the metadata says. The
+    presence threshold has the highest balanced accuracy. Raises DataError where there is no
+    picture with, or none without liquid.
     """
-    model.presence.scale.data.fill_(1)
-    model.presence.bias.data.zero_()
-    segmenter = Segmenter(model, metadata)
-    scores: tuple[list[float], list[float]] = ([], [])
+    network.presence.scale.data.fill_(1)
+    network.presence.bias.data.zero_()
+    segmenter = Segmenter(network, metadata)
+    scores: dict[bool, list[float]] = {True: [], False: []}
     overlaps = []
-    for pairs in held_out:
-        for images, coverage in zip(pairs.images, pairs.coverage, strict=True):
-            for k, image in enumerate(images):
-                result = segmenter.segment(image)
-                scores[k].append(
-                    math.log(max(result.probability, 1e-12))
-                    - math.log(max(1 - result.probability, 1e-12))
-                )
-                if k == 0:
-                    overlaps.append(_overlaps(result.cam, coverage >= 128))
-    wet, dry = np.array(scores[0]), np.array(scores[1])
+    for sample in (held_out[k] for k in range(len(held_out))):
+        result = segmenter.segment(sample.picture)
+        scores[sample.liquid].append(_logit(result.probability))
+        if sample.coverage is not None:
+            overlaps.append(_overlaps(result.cam, sample.coverage >= 128))
+        # A labelled folder lists its twins themselves.
+        if sample.twin is not None and held_out.has_masks:
+            scores[False].append(_logit(segmenter.segment(sample.twin).probability))
+    wet, dry = np.array(scores[True]), np.array(scores[False])
+    if not len(wet) or not len(dry):
+        raise DataError(f'{held_out.folder}: pictures with and without liquid are needed both')
     scale, bias = platt(wet, dry)
-    model.presence.scale.data.fill_(scale)
-    model.presence.bias.data.fill_(bias)
+    network.presence.scale.data.fill_(scale)
+    network.presence.bias.data.fill_(bias)
     wet, dry = (1 / (1 + np.exp(-(scale * s + bias))) for s in (wet, dry))
     split = best_split(wet, dry)
-    mean = np.mean(overlaps, 0)
-    chosen = replace(
-        metadata,
-        presence_threshold=round(split, 4),
-        mask_threshold=float(_THRESHOLDS[mean.argmax()]),
-    )
+    chosen = replace(metadata, presence_threshold=round(split, 4))
+    iou = None
+    if overlaps:
+        mean = np.mean(overlaps, 0)
+        iou = float(mean.max())
+        chosen = replace(chosen, mask_threshold=float(_THRESHOLDS[mean.argmax()]))
+    ranked = auroc(wet, dry)
+    assert ranked is not None
     return Calibration(
-        chosen, float(mean.max()), auroc(wet, dry),
-        float((wet > split).mean()), float((dry > split).mean()),
-    )  # fmt: skip
+        chosen, iou, ranked, float((wet > split).mean()), float((dry > split).mean())
+    )
+
+
+def _logit(probability: float) -> float:
+    return math.log(max(probability, 1e-12)) - math.log(max(1 - probability, 1e-12))
 
 
 def _overlaps(cam: npt.NDArray[np.float32], truth: npt.NDArray[np.bool_]) -> list[float]:

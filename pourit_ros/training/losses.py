@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Losses of the liquid classifier: image labels, soft masks, and dry twins."""
+"""Losses of the liquid classifier: image labels, dry twins, feature contrast, soft masks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_STRIDE = 4
+from .twins import SAME, STRIDE, changed_cells, twin_coverage
+
+# Cosines are clamped as published, so that no logarithm is taken of 0.
+_LEAST, _MOST = 0.0005, 0.9995
 
 
 def presence_loss(presence: Tensor, labels: Tensor) -> Tensor:
@@ -20,7 +23,7 @@ def presence_loss(presence: Tensor, labels: Tensor) -> Tensor:
 
 def area_coverage(coverage: Tensor) -> Tensor:
     """Coverage (B, 1, H, W) of pixels -> (B, 1, ⌈H/4⌉, ⌈W/4⌉) of CAM cells, by area."""
-    return F.avg_pool2d(coverage, _STRIDE, ceil_mode=True)
+    return F.avg_pool2d(coverage, STRIDE, ceil_mode=True)
 
 
 def mask_loss(cam: Tensor, coverage: Tensor, weight: float = 3.0) -> Tensor:
@@ -43,53 +46,82 @@ def mask_loss(cam: Tensor, coverage: Tensor, weight: float = 3.0) -> Tensor:
     return weight * entropy + 1 - overlap.mean()
 
 
-def twin_difference(wet: Tensor, dry: Tensor) -> Tensor:
-    """How much each CAM cell differs between a picture and its dry twin, in units of noise.
-
-    d = max over colours of |4 × 4 mean of (wet − dry)|, divided by its median over the cells of
-    the pair: the stream is small, so the median cell shows noise. The noise is taken as 1 grey
-    level at least, which is what quantisation and JPEG leave in noise-free pictures.
-
-    wet, dry: (B, 3, H, W) in grey levels 0..255. Returns (B, 1, ⌈H/4⌉, ⌈W/4⌉).
-    """
-    change = F.avg_pool2d(wet.float() - dry.float(), _STRIDE, ceil_mode=True)
-    change = change.abs().amax(1, keepdim=True)
-    noise = change.flatten(1).median(1).values.clamp_min(1.0)
-    return change / noise.view(-1, 1, 1, 1)
-
-
-def twin_contrast(
-    wet_cam: Tensor,
-    dry_cam: Tensor,
-    difference: Tensor,
-    same: float = 3.0,
-    changed: float = 6.0,
-) -> Tensor:
+def twin_contrast(wet_cam: Tensor, dry_cam: Tensor, difference: Tensor) -> Tensor:
     """Localise liquid from labels and pairing alone, without a mask.
 
     A picture with liquid and its dry twin differ only where the liquid is. With the difference d
-    of `twin_difference`, cells with d < `same` are background, as are all cells of the twin; cells
-    above `changed` that survive a 3 × 3 opening (a difference of one cell is noise) are liquid;
-    between, the loss has no opinion:
+    of `twin_difference`, cells with d < SAME are background, as are all cells of the twin; the
+    changed cells (`changed_cells`) and their rim are fitted to the coverage t of `twin_coverage`;
+    the rest has no say:
 
-        2 mean_{d < same} softplus(c₊) + 2 mean softplus(c₋) + mean_{opened} softplus(−c₊)
+        2 mean_{d < SAME} softplus(c₊) + 2 mean softplus(c₋) + mean_{changed} BCE(c₊, t)
 
     wet_cam, dry_cam: (B, 1, h, w) logits c₊, c₋. difference: (B, 1, h, w), units of noise.
     """
-    background = (difference < same).float()
-    eroded = -F.max_pool2d(-difference, 3, 1, 1)
-    liquid = (F.max_pool2d(eroded, 3, 1, 1) > changed).float()
-
-    def mean(values: Tensor, where: Tensor) -> Tensor:
-        return (values * where).sum() / where.sum().clamp_min(1)
-
+    changed = changed_cells(difference)
+    # The rim of what changed: cells that the stream covers in part.
+    rim = (F.max_pool2d(changed.float(), 3, 1, 1) > 0) & (difference >= SAME)
+    fitted = F.binary_cross_entropy_with_logits(
+        wet_cam, twin_coverage(difference), reduction='none'
+    )
     return (
-        2 * mean(F.softplus(wet_cam), background)
+        2 * _mean(F.softplus(wet_cam), difference < SAME)
         + 2 * F.softplus(dry_cam).mean()
-        + mean(F.softplus(-wet_cam), liquid)
+        + _mean(fitted, changed | rim)
     )
 
 
-def pairs_interleaved(batch: Tensor) -> tuple[Tensor, Tensor]:
-    """Split a batch of pairs (2B, ...), wet before dry, into (B, ...) wet and (B, ...) dry."""
-    return torch.unbind(batch.unflatten(0, (-1, 2)), 1)
+def feature_contrast(
+    features: Tensor,
+    activation: Tensor,
+    labels: Tensor,
+    above: float,
+    below: float,
+    cells: int = 512,
+) -> Tensor:
+    """Pull features of liquid together, push them off the background's: PourIt!'s contrast.
+
+    With c(a, b) the cosine clamped to [0.0005, 0.9995], P the cells of wet images whose activation
+    is at least `above` and N those below `below` with all cells of dry images, over the batch:
+    mean_{P×P} −log c + mean_{P×N} −log(1 − c) (Lin et al., ICCV 2023, as released). Between
+    `below` and `above` cells are ignored. A wet image without a cell in P gives its strongest, so
+    that no mean is empty; without wet images the loss is 0. At most `cells` of each set, evenly
+    spread, take part.
+
+    features: (B, C, h, w). activation: (B, 1, h, w) in 0..1, no gradient flows through it.
+    labels: (B,) in {0, 1}.
+    """
+    batch = labels > 0.5
+    if not batch.any():
+        return features.sum() * 0
+    flat = F.normalize(features.float().flatten(2).transpose(1, 2), dim=2)
+    strength = activation.detach().flatten(1)
+    strongest = strength >= strength.amax(1, keepdim=True)
+    liquid = ((strength >= above) | strongest) & batch[:, None]
+    background = ((strength < below) & ~liquid) | ~batch[:, None]
+    p, n = _spread(flat[liquid], cells), _spread(flat[background], cells)
+    loss = -(p @ p.T).clamp(_LEAST, _MOST).log().mean()
+    if len(n):
+        loss = loss - (1 - (p @ n.T).clamp(_LEAST, _MOST)).log().mean()
+    return loss
+
+
+def area_prior(cam: Tensor, labels: Tensor) -> Tensor:
+    """Mean of σ(cam) over wet images (0 without any): a stream is a small part of a picture.
+
+    cam: (B, 1, h, w) logits. labels: (B,) in {0, 1}.
+    """
+    area = cam.sigmoid().mean((1, 2, 3))
+    return (area * labels).sum() / labels.sum().clamp_min(1)
+
+
+def _mean(values: Tensor, where: Tensor) -> Tensor:
+    chosen = where.float()
+    return (values * chosen).sum() / chosen.sum().clamp_min(1)
+
+
+def _spread(rows: Tensor, count: int) -> Tensor:
+    if len(rows) <= count:
+        return rows
+    chosen = torch.linspace(0, len(rows) - 1, count, device=rows.device).long()
+    return rows[chosen]

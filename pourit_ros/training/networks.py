@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The networks that can be trained, behind one way to build and to run them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..perception.classifier import ClassifierOutput, LiquidClassifier
+from ..perception.multiscale import multi_scale_cam
+from ..perception.published_network import PublishedNetwork
+from ..perception.weights import load_weights
+from .config import ConfigError
+
+Network = LiquidClassifier | PublishedNetwork
+
+
+def build(config: Mapping[str, Any]) -> Network:
+    """Make the network of a recipe with random weights; raises ConfigError."""
+    arguments = dict(config)
+    kinds: dict[str, type[Network]] = {
+        'liquid_classifier': LiquidClassifier,
+        'published_network': PublishedNetwork,
+    }
+    architecture = arguments.pop('architecture', None)
+    if architecture not in kinds:
+        raise ConfigError(f'network: architecture {architecture!r}, choose one of {sorted(kinds)}')
+    try:
+        return kinds[architecture](**arguments)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f'network: {error}') from None
+
+
+def start_from(network: Network, encoder_init: Path | None, init: str | None) -> None:
+    """Copy the start weights: ImageNet's into the encoder, or all of a weights file.
+
+    Raises WeightsError, and ConfigError where they are of another network.
+    """
+    if encoder_init is not None:
+        load = getattr(network.encoder, 'load_imagenet', None)
+        if load is None:
+            raise ConfigError(f'{encoder_init}: only MobileNetV2 starts from ImageNet weights')
+        load(encoder_init)
+    if init is not None:
+        other = load_weights(init).model
+        if type(other) is not type(network) or other.config != network.config:
+            raise ConfigError(f'{init}: is of another network than the recipe names')
+        network.load_state_dict(other.state_dict())
+
+
+class Runner(nn.Module):
+    """A network behind the one call that all of them share."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor, valid: Tensor) -> ClassifierOutput:
+        """One pass over uint8 images (B, 3, H, W); CAM and features at the network's stride."""
+        network, normalised = self.network, self.network.normalise(images)
+        if isinstance(network, LiquidClassifier):
+            return network(normalised.contiguous(memory_format=torch.channels_last), valid)
+        features = network.features(normalised)
+        cam = network.classifier(features)
+        return ClassifierOutput(cam, cam.flatten(1).amax(1), features)
+
+
+def activation_of(network: Network, images: Tensor, cam: Tensor, labels: Tensor) -> Tensor:
+    """Activation (B, 1, h, w) in 0..1 that sorts cells for feature contrast; 0 in dry images.
+
+    The published network's is its CAM over three scales and mirror images, as released; the
+    others' is the positive part of the CAM (B, 1, h, w) over its maximum.
+    """
+    with torch.no_grad():
+        if isinstance(network, PublishedNetwork):
+            maps = multi_scale_cam(network.cam, network.normalise(images))
+            activation = F.interpolate(
+                maps, size=cam.shape[2:], mode='bilinear', align_corners=False
+            )
+        else:
+            positive = cam.float().relu()
+            activation = positive / positive.amax((1, 2, 3), keepdim=True).clamp_min(1e-6)
+        return activation * labels.view(-1, 1, 1, 1)
+
+
+def frozen_parts(network: Network, blocks: int) -> list[nn.Module]:
+    """Stem and first blocks of the encoder; edges and colours need no relearning."""
+    if blocks == 0:
+        return []
+    if not hasattr(network.encoder, 'blocks'):
+        raise ConfigError('optimiser.frozen: only MobileNetV2 has blocks to freeze')
+    return [network.encoder.stem, *network.encoder.blocks[:blocks]]
