@@ -78,7 +78,10 @@ def read_csv(path):
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize('command', [[], ['segment'], ['lift'], ['replay'], ['demo'], ['bench']])
+@pytest.mark.parametrize(
+    'command',
+    [[], ['segment'], ['lift'], ['replay'], ['collect'], ['train'], ['eval'], ['demo'], ['bench']],
+)
 def test_help_has_an_example(command):
     result = pourit(*command, '--help')
     assert result.returncode == 0

@@ -9,7 +9,7 @@ import typer
 
 from .. import __version__
 from ..errors import InputError
-from . import bench, demo, evaluate, lift, replay, segment, synth, train
+from . import bench, collect, demo, evaluate, lift, replay, segment, synth, train
 
 app = typer.Typer(
     name='pourit',
@@ -23,6 +23,7 @@ app.command('demo')(demo.demo)
 app.command('segment')(segment.segment)
 app.command('lift')(lift.lift)
 app.command('replay')(replay.replay)
+app.command('collect')(collect.collect)
 app.command('synth')(synth.synth)
 app.command('train')(train.train)
 app.command('eval')(evaluate.evaluate)
