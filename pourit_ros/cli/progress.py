@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -20,6 +23,8 @@ from rich.progress import (
 from rich.text import Text
 
 T = TypeVar('T')
+# Without a terminal, progress is a line now and then, fit for a log file.
+LOG_EVERY = 30.0
 
 
 class RateColumn(ProgressColumn):
@@ -48,3 +53,36 @@ def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
     """Iterate with a progress bar."""
     with progress_bar() as bar:
         yield from bar.track(items, total=total, description=description)
+
+
+class Report(Protocol):
+    """Told how many are done, and a note to show."""
+
+    def __call__(self, done: int, note: str = '') -> None: ...
+
+
+@contextmanager
+def long_task(what: str, total: int, done: int = 0) -> Iterator[Report]:
+    """Progress of what takes minutes to hours: a bar, or without a terminal lines for a log."""
+    logged = time.monotonic()
+    first: tuple[float, int] | None = None
+    with progress_bar(rate=True) as bar:
+        task = bar.add_task(what, total=total, completed=done)
+
+        def report(done: int, note: str = '') -> None:
+            nonlocal logged, first
+            bar.update(task, completed=done, description=f'{what}{note}')
+            now = time.monotonic()
+            # From the first report on: what a resumed task finds done took no time.
+            first = first or (now, done)
+            if sys.stderr.isatty() or now - logged < LOG_EVERY or done == first[1]:
+                return
+            logged = now
+            seconds = (now - first[0]) / (done - first[1])
+            print(
+                f'{done} of {total} {what}{note}, {1 / seconds:.2f}/s, '
+                f'{(total - done) * seconds / 60:.0f} min left',
+                file=sys.stderr,
+            )
+
+        yield report

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import sys
 import time
 from collections.abc import Iterator
 from enum import Enum
@@ -19,14 +18,12 @@ from numpy.typing import NDArray
 from ..files import result_folder
 from .errors import CommandError
 from .options import Container, Out, Target
-from .progress import progress_bar, track
+from .progress import long_task, track
 
 if TYPE_CHECKING:
     from ..pipeline import Frame
     from ..synth.dataset import Engine
 
-# Without a terminal, progress is a line now and then, fit for a log file.
-LOG_EVERY = 30.0
 # Of the failed scenes so many are named.
 NAMED = 5
 
@@ -167,25 +164,14 @@ def _make(out: Path, maker: Engine, count: int, jobs: int, engine: EngineName) -
     there = len([i for i in maker.made(out) if i < count]) if out.is_dir() else 0
     problems = []
     made = 0
-    start = logged = time.monotonic()
-    with progress_bar(rate=True) as bar:
-        task = bar.add_task(what, total=count, completed=there)
+    start = time.monotonic()
+    with long_task(what, count, there) as report:
         for done in make_dataset(out, maker, count, jobs):
             if done.problem:
                 problems.append(done)
             else:
                 made += 1
-            bar.advance(task)
-            now = time.monotonic()
-            if not sys.stderr.isatty() and now - logged > LOG_EVERY:
-                logged = now
-                left = count - there - made - len(problems)
-                seconds = (now - start) / max(made, 1)
-                print(
-                    f'{there + made} of {count} {what}, {1 / seconds:.2f}/s, '
-                    f'{left * seconds / 60:.0f} min left',
-                    file=sys.stderr,
-                )
+            report(there + made + len(problems))
     seconds = time.monotonic() - start
     speed = f', {made / seconds:.2f}/s with {jobs} processes' if made else ''
     typer.echo(f'{there + made} {what} in {out} ({made} new{speed})')

@@ -11,7 +11,7 @@ import typer
 
 from ..errors import InputError
 from .options import Device, DeviceOption, Threads
-from .progress import progress_bar
+from .progress import long_task
 
 
 class Precision(str, Enum):
@@ -86,13 +86,10 @@ def train(
     if threads is not None:
         torch.set_num_threads(threads)
     fabric = make_fabric(device.value, devices, precision.kind)
-    with progress_bar(rate=True) as bar:
-        task = bar.add_task('train', total=recipe.optimiser.steps)
-
-        def show(step: int, loss: float) -> None:
-            bar.update(task, completed=step, description=f'train, loss {loss:.3f}')
-
-        result = fit(recipe, run, fabric, resume, show)
+    with long_task('steps', recipe.optimiser.steps) as report:
+        result = fit(
+            recipe, run, fabric, resume, lambda step, loss: report(step, f', loss {loss:.3f}')
+        )
     if result is not None:
         typer.echo(str(result))
     typer.echo(f'weights: {out / "weights.safetensors"}')
