@@ -56,9 +56,11 @@ def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
 
 
 class Report(Protocol):
-    """Told how many are done, and a note to show."""
+    """Shows progress."""
 
-    def __call__(self, done: int, note: str = '') -> None: ...
+    def __call__(self, done: int, note: str = '') -> None:
+        """Tell how many are done, and a note to show."""
+        ...
 
 
 @contextmanager
