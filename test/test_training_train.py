@@ -426,13 +426,16 @@ def test_fine_tuning_starts_from_given_weights(labelled, fabric, tmp_path):
     assert end.metadata.mask_threshold == start.metadata.mask_threshold
 
 
-def test_command_line(pairs, labelled, tmp_path, monkeypatch, capsys):
+def test_command_line(labelled, tmp_path, tmp_path_factory, monkeypatch, capsys):
     def call(*arguments):
         monkeypatch.setattr('sys.argv', ['pourit', 'train', *map(str, arguments)])
         with pytest.raises(SystemExit) as caught:
             cli.main()
         return caught.value.code
 
+    dry = tmp_path_factory.mktemp('dry')
+    shutil.copy(labelled.folder / 'dry0.png', dry)
+    (dry / 'labels.csv').write_text('file,liquid,twin\ndry0.png,0,\n')
     folders = ('--data', labelled.folder, '--val', labelled.folder)
     for arguments, hint in (
         ((*folders, '--config', 'strong'), 'no recipe named'),
@@ -440,6 +443,7 @@ def test_command_line(pairs, labelled, tmp_path, monkeypatch, capsys):
         ((*folders, '--init', 'absent'), 'absent'),
         ((*folders, '--resume'), '--resume'),
         (('--data', tmp_path, '--val', tmp_path), 'neither pairs'),
+        (('--data', labelled.folder, '--val', dry), 'with and without'),
     ):
         assert call('--out', tmp_path / 'run', *arguments) == 2
         error = capsys.readouterr().err

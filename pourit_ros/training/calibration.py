@@ -13,7 +13,7 @@ from ..perception.classifier import LiquidClassifier
 from ..perception.masks import keep_stream
 from ..perception.segmenter import Segmenter
 from ..perception.weights import WeightsMetadata
-from .data_sets import DataError, DataSet
+from .data_sets import DataSet
 from .metrics import auroc
 
 _THRESHOLDS = np.round(np.arange(0.1, 0.96, 0.05), 2)
@@ -89,8 +89,9 @@ def calibrate(
     Pictures go through the `Segmenter` as they do at work: letterboxed to `input_size`, masks at
     the pictures' resolution and cleaned. The mask threshold has the highest mean IoU over the wet
     pictures (coverage ≥ 1/2 is liquid); without masks it stays what the metadata says. The
-    presence threshold has the highest balanced accuracy. Raises DataError where there is no
-    picture with, or none without liquid.
+    presence threshold has the highest balanced accuracy.
+
+    `held_out` has pictures with and without liquid (`has_both`).
     """
     network.presence.scale.data.fill_(1)
     network.presence.bias.data.zero_()
@@ -106,8 +107,6 @@ def calibrate(
         if sample.twin is not None and held_out.has_masks:
             scores[False].append(_logit(segmenter.segment(sample.twin).probability))
     wet, dry = np.array(scores[True]), np.array(scores[False])
-    if not len(wet) or not len(dry):
-        raise DataError(f'{held_out.folder}: pictures with and without liquid are needed both')
     scale, bias = platt(wet, dry)
     network.presence.scale.data.fill_(scale)
     network.presence.bias.data.fill_(bias)

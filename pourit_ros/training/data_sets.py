@@ -51,6 +51,11 @@ class DataSet(Protocol):
         """Whether samples with liquid come with their coverage."""
         ...
 
+    @property
+    def has_both(self) -> bool:
+        """Whether there are pictures with and without liquid."""
+        ...
+
     def __len__(self) -> int:
         """Count the samples."""
         ...
@@ -68,6 +73,7 @@ class RenderedPairs:
     """What `pourit synth` made: every scene with and without its stream."""
 
     has_masks = True
+    has_both = True
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -104,6 +110,7 @@ class LabelledFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.frames = read_labels(folder)
+        self.has_both = {frame.liquid for frame in self.frames} == {True, False}
 
     def __len__(self) -> int:
         """Count the pictures."""

@@ -21,7 +21,7 @@ from ..perception.weights import WeightsMetadata, load_weights, save_weights
 from .batches import Batch, Cropper
 from .calibration import Calibration, calibrate
 from .config import TrainConfig
-from .data_sets import DataSet, fingerprint
+from .data_sets import DataError, DataSet, fingerprint
 from .monitor import Monitor
 from .trainer import Trainer, TrainingError
 
@@ -39,8 +39,7 @@ class Run:
 
     `sets`: to train on, each with its share of the samples; `held_out`: for the thresholds and
     the pictures; `out`: the run's folder; `encoder_init`, `init`: start weights; `every`: steps
-    between checkpoints; `workers`: threads that prepare batches; `origin`: what the weights file
-    says about its data.
+    between checkpoints; `workers`: threads that prepare batches.
     """
 
     sets: Sequence[tuple[DataSet, float]]
@@ -50,7 +49,6 @@ class Run:
     init: str | None = None
     every: int = 250
     workers: int = 1
-    origin: str = ''
 
 
 def fit(
@@ -68,7 +66,10 @@ def fit(
         raise TrainingError(f'{run.out}: holds a run that was cut off; --resume goes on with it')
     if (run.out / WEIGHTS).exists():
         raise TrainingError(f'{run.out}: holds a finished run; choose another folder')
-    data = {str(s.folder.name): fingerprint(s) for s, _ in run.sets}
+    if not run.held_out.has_both:
+        raise DataError(f'{run.held_out.folder}: thresholds need pictures with and without liquid')
+    # Numbered: two sets may bear one name.
+    data = {f'{k}:{s.folder.name}': fingerprint(s) for k, (s, _) in enumerate(run.sets)}
     trainer = Trainer(config, fabric, data, run.encoder_init, run.init)
     if resume:
         trainer.resume(checkpoint)
@@ -90,6 +91,8 @@ def fit(
         return None
     monitor.cams(trainer.step, trainer.average)
     monitor.close()
+    # Whatever becomes of the calibration, the steps are not lost.
+    trainer.save(checkpoint)
     result = _finish(trainer, run)
     checkpoint.unlink(missing_ok=True)
     return result
@@ -117,8 +120,9 @@ def _metadata(config: TrainConfig, run: Run, data: dict[str, str]) -> WeightsMet
         mask, licence, start = before.mask_threshold, before.licence, before.origin
     sets = ', '.join(f'{name} {digest}' for name, digest in data.items())
     recipe = f'{config.name}, {config.optimiser.steps} steps, seed {config.seed}, data: {sets}'
-    origin = '; '.join(filter(None, (f'started from {start}', run.origin)))
-    return WeightsMetadata(config.input_size, presence, mask, recipe, licence, origin)
+    return WeightsMetadata(
+        config.input_size, presence, mask, recipe, licence, f'started from {start}'
+    )
 
 
 def _batches(cropper: Cropper, trainer: Trainer, workers: int) -> Iterator[Batch]:
