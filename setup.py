@@ -51,6 +51,7 @@ setup(
     install_requires=perception + tools,
     extras_require={
         'ros': ros_jazzy_wheels,
+        'onnx': ['onnx>=1.15', 'onnxruntime>=1.17'],
         'train': ['lightning-fabric>=2.4', 'tensorboard>=2.15'],
         'synth': ['embreex>=4.4', 'mitsuba>=3.7', 'pyoidn>=2.5'],
         # Embree is small: composites are tested everywhere, the path tracer where `synth` is.
@@ -59,6 +60,8 @@ setup(
             'hypothesis>=6.90',
             'lightning-fabric>=2.4',
             'mypy>=1.8',
+            'onnx>=1.15',
+            'onnxruntime>=1.17',
             'pytest>=7.4',
             'ruff>=0.6',
             'tensorboard>=2.15',

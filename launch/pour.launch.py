@@ -86,7 +86,7 @@ def generate_launch_description() -> LaunchDescription:
             *actions,
             node(
                 'liquid_perception',
-                ['weights', 'device', 'source', 'source_frame', *frames],
+                ['weights', 'device', 'source', 'target', 'source_frame', *frames],
                 [
                     ('color/image', argument['color_topic']),
                     ('color/camera_info', argument['camera_info_topic']),

@@ -109,6 +109,7 @@ def replay_live(
                     'device': device,
                     'threads': threads or 0,
                     'source': source,
+                    'target': target,
                     'plane': plane,
                     'depth_slop': options.depth_slop,
                     'await_subscriptions': PERCEPTION_SUBSCRIPTIONS,

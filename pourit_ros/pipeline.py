@@ -22,6 +22,7 @@ from .geometry import (
     pouring_plane,
 )
 from .geometry.plane import PlaneMode
+from .geometry.region import Region, pour_region
 from .perception.segmentation import Segmentation
 
 NANOSECONDS = 1_000_000_000
@@ -30,8 +31,8 @@ NANOSECONDS = 1_000_000_000
 class SegmenterLike(Protocol):
     """Anything that turns an image into presence, CAM and mask."""
 
-    def segment(self, rgb: NDArray[np.uint8]) -> Segmentation:
-        """Segment one image (H, W, 3) uint8 RGB."""
+    def segment(self, rgb: NDArray[np.uint8], region: Region | None = None) -> Segmentation:
+        """Segment one image (H, W, 3) uint8 RGB; `region`: where alone liquid can be."""
         ...
 
 
@@ -90,7 +91,11 @@ class PourEstimate:
 
 
 class PourObserver:
-    """The camera's half, node `liquid_perception`: image and source pose to lifted liquid."""
+    """The camera's half, node `liquid_perception`: image and source pose to lifted liquid.
+
+    With a source pose only the part of the image in which the pour can show is looked at;
+    `target`, with its pose in the frame, makes that part smaller.
+    """
 
     def __init__(
         self,
@@ -98,16 +103,31 @@ class PourObserver:
         source: Container,
         plane: PlaneMode = 'axis',
         noise: NoiseModel | None = None,
+        target: Container | None = None,
     ) -> None:
         self.segmenter = segmenter
         self.source = source
+        self.target = target
         self.plane: PlaneMode = plane
         self.noise = noise or NoiseModel()
 
     def observe(self, frame: Frame) -> Observation:
         """Segment the image and lift the liquid."""
-        segmentation = self.segmenter.segment(frame.color)
+        segmentation = self.segmenter.segment(frame.color, self.region(frame))
         return lift_frame(frame, segmentation, self.source, self.plane, self.noise)
+
+    def region(self, frame: Frame) -> Region | None:
+        """Where in the image the pour can show; None: anywhere, as far as the poses tell."""
+        if frame.T_cam_source is None:
+            return None
+        T_cam_target, up = None, None
+        if frame.T_base_cam is not None:
+            up = frame.T_base_cam.rotation.T @ np.array([0.0, 0.0, 1.0])
+            if frame.T_base_target is not None:
+                T_cam_target = frame.T_base_cam.inverse() @ frame.T_base_target
+        return pour_region(
+            frame.camera, frame.T_cam_source, self.source, T_cam_target, self.target, up
+        )
 
 
 class PourEstimator:
@@ -147,7 +167,7 @@ class PourPipeline:
         plane: PlaneMode = 'axis',
         noise: NoiseModel | None = None,
     ) -> None:
-        self.observer = PourObserver(segmenter, source, plane, noise)
+        self.observer = PourObserver(segmenter, source, plane, noise, target)
         self.estimator = PourEstimator(target, noise)
 
     def __call__(self, frame: Frame) -> tuple[Observation, PourEstimate]:

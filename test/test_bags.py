@@ -79,7 +79,7 @@ def pour_frame(stamp_ns, flows=True, offset=0.0):
 class BlueSegmenter:
     """What is blue is liquid."""
 
-    def segment(self, rgb):
+    def segment(self, rgb, region=None):
         mask = (rgb[..., 2] > 200) & (rgb[..., 0] < 50)
         present = bool(mask.sum() > 20)
         return Segmentation(0.99 if present else 0.02, present, mask.astype(np.float32), mask)

@@ -80,7 +80,18 @@ def read_csv(path):
 
 @pytest.mark.parametrize(
     'command',
-    [[], ['segment'], ['lift'], ['replay'], ['collect'], ['train'], ['eval'], ['demo'], ['bench']],
+    [
+        [],
+        ['segment'],
+        ['lift'],
+        ['replay'],
+        ['collect'],
+        ['train'],
+        ['eval'],
+        ['export'],
+        ['demo'],
+        ['bench'],
+    ],
 )
 def test_help_has_an_example(command):
     result = pourit(*command, '--help')

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From an image to a segmentation, with random weights."""
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +12,12 @@ import pytest
 import skimage.data
 import torch
 
+from pourit_ros.geometry.region import Region
 from pourit_ros.perception import Segmentation, Segmenter
 from pourit_ros.perception.classifier import LiquidClassifier
 from pourit_ros.perception.multiscale import multi_scale_cam
 from pourit_ros.perception.published_network import PublishedNetwork
+from pourit_ros.perception.segmenter import _fit_region
 from pourit_ros.perception.weights import PUBLISHED, WeightsMetadata, save_weights
 
 METADATA = WeightsMetadata(96, 0.0, 0.5, 'random', 'Apache-2.0', 'torch.manual_seed')
@@ -114,6 +117,65 @@ def test_border_is_not_pooled(segmenter, model):
         presence = model.presence(output.cam[:, :, 6:18])
     result = segmenter.segment(rgb)
     assert result.probability == pytest.approx(presence.sigmoid().item(), abs=1e-6)
+
+
+def test_region_is_what_the_network_says_of_it(segmenter, model):
+    """At 1000 px/m nothing is resized; cells that were not looked at count as no liquid."""
+    rgb = skimage.data.coffee()[100:240, 200:392]
+    region = Region(64, 32, 160, 128, 1000.0)
+    result = segmenter.segment(rgb, region)
+    part = np.ascontiguousarray(rgb[32:128, 64:160])
+    with torch.inference_mode():
+        output = model(model.normalise(torch.from_numpy(part).permute(2, 0, 1)[None]))
+        logits = torch.nn.functional.interpolate(output.cam, scale_factor=4.0, mode='bilinear')
+        cells = 140 * 192 / 16
+        pooled = (torch.logsumexp(4 * output.cam.flatten(), 0) - np.log(cells)) / 4
+    check(result, (140, 192))
+    assert result.probability == pytest.approx(pooled.sigmoid().item(), abs=1e-5)
+    inside = np.zeros((140, 192), np.bool_)
+    inside[32:128, 64:160] = True
+    np.testing.assert_allclose(
+        result.cam[inside].reshape(96, 96), logits[0, 0].sigmoid().numpy(), atol=5e-3
+    )
+    assert not result.cam[~inside].any()
+    assert not result.mask[~inside].any()
+
+
+def test_a_region_of_the_whole_image_changes_nothing(model):
+    segmenter = Segmenter(model, replace(METADATA, input_size=192))
+    rgb = skimage.data.coffee()[100:292, 200:392]
+    whole, region = segmenter.segment(rgb), segmenter.segment(rgb, Region(0, 0, 192, 192, 1000.0))
+    assert region.probability == pytest.approx(whole.probability, abs=1e-6)
+    np.testing.assert_allclose(region.cam, whole.cam, atol=1e-6)
+
+
+def test_scale_of_a_region(segmenter):
+    """Towards 1000 px/m, within 256 px, sides multiples of 32."""
+
+    def size(width, height, pixels_per_metre):
+        return _fit_region(Region(10, 20, 10 + width, 20 + height, pixels_per_metre)).size
+
+    assert size(100, 200, 1000.0) == (224, 128)
+    assert size(100, 50, 500.0) == (128, 224)
+    assert size(20, 20, 100.0) == (64, 64)
+    assert size(400, 200, 2000.0) == (128, 224)
+    assert size(900, 300, 1000.0) == (96, 256)
+    assert size(300, 600, 5000.0) == (224, 128)
+
+
+@pytest.mark.parametrize('box', [(0, 0, 1, 1), (63, 2, 64, 48), (0, 47, 64, 48), (3, 5, 20, 40)])
+def test_any_region(segmenter, box):
+    result = segmenter.segment(picture(48, 64), Region(*box, 700.0))
+    check(result, (48, 64))
+    outside = np.ones((48, 64), np.bool_)
+    outside[box[1] : box[3], box[0] : box[2]] = False
+    assert not result.cam[outside].any()
+
+
+@pytest.mark.parametrize('box', [(-1, 0, 5, 5), (0, 0, 65, 5), (5, 5, 5, 9), (0, 9, 5, 5)])
+def test_regions_outside_the_image_are_refused(segmenter, box):
+    with pytest.raises(ValueError, match='does not lie in an image'):
+        segmenter.segment(picture(48, 64), Region(*box, 700.0))
 
 
 def test_same_answer_twice_and_from_another_thread(segmenter, weights):
@@ -228,3 +290,17 @@ def test_importing_the_package_is_light():
         "assert not {'torch', 'cv2', 'safetensors'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, '-c', code], check=True)
+
+
+@pytest.mark.parametrize(('given', 'expected'), [(None, 'PASSIVE'), ('ACTIVE', 'ACTIVE')])
+def test_threads_wait_asleep_unless_told_otherwise(given, expected):
+    """Else two threads of a busy machine take 50 times as long."""
+    environment = {k: v for k, v in os.environ.items() if k != 'OMP_WAIT_POLICY'}
+    if given:
+        environment['OMP_WAIT_POLICY'] = given
+    code = (
+        'import os, sys, pourit_ros.pipeline; '
+        "assert 'torch' not in sys.modules; "
+        f"assert os.environ['OMP_WAIT_POLICY'] == {expected!r}"
+    )
+    subprocess.run([sys.executable, '-c', code], check=True, env=environment)

@@ -79,7 +79,7 @@ def pour():
         T_base_cam=T_BASE_CAM,
         T_base_target=T_base_target,
     )
-    segmenter = SimpleNamespace(segment=lambda rgb: segmentation_of(mask))
+    segmenter = SimpleNamespace(segment=lambda rgb, region=None: segmentation_of(mask))
     observation, estimate = PourPipeline(segmenter, SOURCE, CUP)(frame)
     assert estimate.valid, estimate.reason
     np.testing.assert_allclose(estimate.geometry.offset, [0, 0.02, 0], atol=0.003)
@@ -509,7 +509,7 @@ def test_real_frame_is_drawn_and_lifted(shared_dir, tmp_path):
         # The cup's mouth, read off the depth image.
         T_base_target=Pose(np.eye(3), np.array([0.415, 0.128, 0.726])),
     )
-    segmenter = SimpleNamespace(segment=lambda rgb: segmentation_of(mask))
+    segmenter = SimpleNamespace(segment=lambda rgb, region=None: segmentation_of(mask))
     cup = Container.load('cup')
     pipeline = PourPipeline(segmenter, Container.load('pourit_bottle'), cup)
     observation, estimate = pipeline(frame)

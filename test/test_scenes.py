@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pourit_ros.geometry import Container
+from pourit_ros.geometry.region import Region
 from pourit_ros.perception.segmentation import Segmentation
 from pourit_ros.pipeline import PourPipeline
 from pourit_ros.scenes import SceneError, load_pourit_scene, load_pourit_segmentation
@@ -149,7 +150,7 @@ class _Given:
     def __init__(self, segmentation: Segmentation) -> None:
         self._segmentation = segmentation
 
-    def segment(self, rgb: np.ndarray) -> Segmentation:
+    def segment(self, rgb: np.ndarray, region: Region | None = None) -> Segmentation:
         return self._segmentation
 
 

@@ -15,7 +15,7 @@ class TrueMask:
     def __init__(self):
         self.coverage = np.zeros((1, 1))
 
-    def segment(self, rgb):
+    def segment(self, rgb, region=None):
         mask = self.coverage > 0.5
         cam = self.coverage.astype(np.float32)
         return Segmentation(float(mask.any()), bool(mask.any()), cam, mask)

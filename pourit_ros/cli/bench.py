@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from .options import Weights
 from .progress import track
 
 app = typer.Typer(no_args_is_help=True, help='Measure and report.')
@@ -89,3 +90,33 @@ def chain(
             typer.echo(f'{row["plane"]}, {row["pose_noise"]}: {times} x {reason}')
     if json_file is not None:
         json_file.write_text(json.dumps(rows, indent=2) + '\n')
+
+
+@app.command()
+def speed(
+    weights: Weights = 'default',
+    threads: Annotated[int, typer.Option(min=1, help='CPU threads of the networks.')] = 2,
+    frames: Annotated[int, typer.Option(min=1, help='Rounds to take.')] = 20,
+    json_file: Annotated[
+        Path | None, typer.Option('--json', help='Also write the figures here.')
+    ] = None,
+) -> None:
+    """How long a frame takes, beside the published network on the same frame.
+
+    On a rendered 480 x 480 frame, all in turn: the whole image, the region that poses leave of it
+    (roi), the pipeline without the network (overhead), and the network of PourIt! as its live demo
+    runs it. ratio: published / roi. Memory is what is resident without that network.
+
+    Example: pourit bench speed --json speed.json
+    """
+    from ..bench.speed import measure_speed
+
+    result = None
+    for item in track(measure_speed(weights, threads, frames), 'speed', frames + 1):
+        result = item
+    assert result is not None
+    figures = result.summary()
+    for key, value in figures.items():
+        typer.echo(f'{key}: {value}')
+    if json_file is not None:
+        json_file.write_text(json.dumps(figures, indent=2) + '\n')

@@ -9,7 +9,7 @@ import typer
 
 from .. import __version__
 from ..errors import InputError
-from . import bench, collect, demo, evaluate, lift, replay, segment, synth, train
+from . import bench, collect, demo, evaluate, export, lift, replay, segment, synth, train
 
 app = typer.Typer(
     name='pourit',
@@ -27,6 +27,7 @@ app.command('collect')(collect.collect)
 app.command('synth')(synth.synth)
 app.command('train')(train.train)
 app.command('eval')(evaluate.evaluate)
+app.command('export')(export.export)
 app.add_typer(bench.app, name='bench')
 
 

@@ -42,7 +42,8 @@ Out = Annotated[Path, typer.Option('--out', help='Folder for the results.')]
 Weights = Annotated[
     str,
     typer.Option(
-        help="Name of shipped weights or a file: .safetensors, or the PourIt! authors' .pth."
+        help='Name of shipped weights or a file: .safetensors, .onnx of pourit export, or the '
+        "PourIt! authors' .pth."
     ),
 ]
 DeviceOption = Annotated[Device, typer.Option(help='Where the network runs.')]

@@ -30,6 +30,11 @@ PARAMETERS = (
         'source', 'pourit_bottle', 'Source container: a name in containers.yaml, or a YAML file.'
     ),
     Parameter(
+        'target',
+        'cup',
+        'Target container: with its pose it bounds where liquid can be; as for source.',
+    ),
+    Parameter(
         'plane',
         'axis',
         "Pouring plane through the container's axis, or normal to its z axis as in PourIt!.",
@@ -69,7 +74,8 @@ class LiquidPerception(ManagedNode):
             self.value('weights'), self.value('device'), self.value('threads') or None
         )
         _warm_up(segmenter)
-        self._observer = PourObserver(segmenter, source, self.value('plane'))
+        target = Container.load(self.value('target'))
+        self._observer = PourObserver(segmenter, source, self.value('plane'), target=target)
         self.advertise_contract(PERCEPTION)
         self.health.fact('weights', self.value('weights'))
         self.health.fact('device', segmenter.device)

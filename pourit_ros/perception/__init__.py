@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Image -> presence, CAM and mask. Importing this package does not import torch."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from .errors import WeightsError
@@ -8,6 +9,10 @@ from .segmentation import Segmentation
 
 if TYPE_CHECKING:
     from .segmenter import Segmenter
+
+# Threads of PyTorch's OpenMP that wait for each other by spinning stand still, 50 times as slow,
+# wherever another process takes a core. Read when torch is loaded, so it is set before.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 __all__ = ['Segmentation', 'Segmenter', 'WeightsError']
 

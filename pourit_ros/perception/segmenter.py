@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -11,21 +12,32 @@ import numpy.typing as npt
 import torch
 
 from ..errors import InputError
+from .backends import Backend, TorchBackend
 from .classifier import LiquidClassifier
 from .letterbox import Letterbox
 from .masks import keep_stream
 from .multiscale import merge_mirror, min_max, with_mirror
+from .onnx_weights import OnnxBackend, load_onnx
 from .published_network import PublishedNetwork
-from .segmentation import Segmentation
-from .weights import WeightsMetadata, load_weights
+from .segmentation import ImageRegion, Segmentation
+from .weights import WeightsMetadata, find_weights, load_weights
 
 Image = npt.NDArray[np.uint8]
+
+# How a region is scaled: a stream of 10 mm gets 10 px, as most of those that the network learned.
+# 0.8 and 1.3 times that, and 320 px below, score lower on rendered pours.
+PIXELS_PER_METRE = 1000.0
+SCALES = (0.35, 2.0)
+# The longer side of what a region is scaled to at most, and what both sides are multiples of: few
+# shapes, so that kernels chosen for a shape are chosen once.
+LONGEST_SIDE = 256
+SIDE_STEP = 32
 
 
 class _Reader(Protocol):
     """How the output of one kind of network is read."""
 
-    def __call__(self, rgb: Image) -> Segmentation: ...
+    def __call__(self, rgb: Image, region: ImageRegion | None) -> Segmentation: ...
 
 
 class Segmenter:
@@ -37,18 +49,20 @@ class Segmenter:
 
     def __init__(
         self,
-        model: LiquidClassifier | PublishedNetwork,
+        model: LiquidClassifier | PublishedNetwork | OnnxBackend,
         metadata: WeightsMetadata,
         device: torch.device | str = 'cpu',
     ) -> None:
         self.metadata = metadata
         self.device = torch.device(device)
-        model = model.eval().to(self.device)
+        self.backend_name = 'onnxruntime' if isinstance(model, OnnxBackend) else 'torch'
         self._read: _Reader
-        if isinstance(model, LiquidClassifier):
-            self._read = _LiquidReader(model, metadata, self.device)
+        if isinstance(model, PublishedNetwork):
+            self._read = _PublishedReader(model.eval().to(self.device), metadata, self.device)
+        elif isinstance(model, LiquidClassifier):
+            self._read = _LiquidReader(TorchBackend(model, self.device), metadata)
         else:
-            self._read = _PublishedReader(model, metadata, self.device)
+            self._read = _LiquidReader(model, metadata)
 
     @classmethod
     def load(
@@ -57,54 +71,76 @@ class Segmenter:
         device: Literal['auto', 'cpu', 'cuda'] = 'auto',
         threads: int | None = None,
     ) -> Segmenter:
-        """Load weights by file or name.
+        """Load weights by file or name; a .onnx file of `pourit export` runs in onnxruntime.
 
-        threads: of torch, for the whole process; None leaves them as they are.
-        Raises WeightsError, and InputError for a device that is not there.
+        threads: of torch, for the whole process, or of onnxruntime, for this model; None leaves
+        them as they are. Raises WeightsError, and InputError for a device that is not there.
         """
         if device not in ('auto', 'cpu', 'cuda'):
             raise InputError(f'unknown device {device!r}, choose auto, cpu or cuda')
         cuda = torch.cuda.is_available()
         if device == 'cuda' and not cuda:
             raise InputError('device cuda: torch sees no CUDA device here, choose cpu or auto')
+        if threads is not None and threads < 1:
+            raise InputError(f'threads is {threads}, it must be at least 1')
+        path = find_weights(weights)
+        if path.suffix == '.onnx':
+            if device == 'cuda':
+                raise InputError('device cuda: exported models run on the CPU, choose cpu or auto')
+            return cls(*load_onnx(path, threads))
         if threads is not None:
-            if threads < 1:
-                raise InputError(f'threads is {threads}, it must be at least 1')
             torch.set_num_threads(threads)
-        model, metadata = load_weights(weights)
+        model, metadata = load_weights(path)
         return cls(model, metadata, 'cuda' if cuda and device != 'cpu' else 'cpu')
 
-    def segment(self, rgb: Image) -> Segmentation:
-        """Segment one (H, W, 3) uint8 RGB image of any size. Raises ValueError for another."""
+    def segment(self, rgb: Image, region: ImageRegion | None = None) -> Segmentation:
+        """Segment one (H, W, 3) uint8 RGB image of any size.
+
+        region: where liquid can be (`geometry.region.pour_region`). The network then sees that
+        part alone, at the scale it was trained for; outside of it CAM and mask are empty, and
+        presence is that of an image without liquid there. The published network reads the whole
+        image all the same, as its demo does.
+        Raises ValueError for another array, or a region that does not lie in the image.
+        """
         if not isinstance(rgb, np.ndarray) or rgb.dtype != np.uint8:
             kind = getattr(rgb, 'dtype', type(rgb).__name__)
             raise ValueError(f'an RGB image is a uint8 array, not {kind}')
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
             raise ValueError(f'an RGB image has shape (H, W, 3), not {rgb.shape}')
-        with torch.inference_mode():
-            return self._read(np.ascontiguousarray(rgb))
+        if region is not None:
+            columns = 0 <= region.x0 < region.x1 <= rgb.shape[1]
+            rows = 0 <= region.y0 < region.y1 <= rgb.shape[0]
+            if not (columns and rows):
+                raise ValueError(f'{region} does not lie in an image of shape {rgb.shape}')
+        return self._read(np.ascontiguousarray(rgb), region)
 
 
 class _LiquidReader:
     """One pass; the CAM is the sigmoid of the map, its threshold absolute."""
 
-    def __init__(
-        self, model: LiquidClassifier, metadata: WeightsMetadata, device: torch.device
-    ) -> None:
-        # The order in which images arrive, and on CPUs the faster one for depthwise convolutions.
-        self._model = model.to(memory_format=torch.channels_last)
+    def __init__(self, backend: Backend, metadata: WeightsMetadata) -> None:
+        self._backend = backend
         self._metadata = metadata
-        self._device = device
 
-    def __call__(self, rgb: Image) -> Segmentation:
-        letterbox = _fit(rgb, self._metadata)
-        images = self._model.normalise(_to_batch(letterbox.apply(rgb), self._device))
-        valid = torch.from_numpy(letterbox.valid())[None, None].to(self._device)
-        output = self._model(images, valid)
-        probability = output.presence.sigmoid().item()
+    def __call__(self, rgb: Image, region: ImageRegion | None) -> Segmentation:
+        if region is None:
+            window = (slice(None), slice(None))
+            letterbox = _fit(rgb, self._metadata)
+        else:
+            window = (slice(region.y0, region.y1), slice(region.x0, region.x1))
+            letterbox = _fit_region(region)
+        part = rgb[window]
+        output = self._backend.run(letterbox.apply(part), letterbox.valid())
+        # The pooling takes the mean of exp(r c) over the cells. The cells outside of the region
+        # were not looked at and count as zeros, so that the same stream has the same presence
+        # whatever the region's size.
+        share = part.size / rgb.size
+        logit = output.presence + self._backend.presence_slope * math.log(share)
+        probability = 1 / (1 + math.exp(-logit)) if logit > -700 else 0.0
         # Logits are interpolated, not probabilities: those have no slope where they saturate.
-        logits = letterbox.restore(output.cam[0, 0].float().cpu().numpy())
-        cam = torch.from_numpy(logits).sigmoid_().numpy()
+        logits = letterbox.restore(output.cam)
+        cam = np.zeros(rgb.shape[:2], np.float32)
+        cam[window] = torch.from_numpy(logits).sigmoid_().numpy()
         present = probability > self._metadata.presence_threshold
         if present:
             mask = keep_stream(cam > self._metadata.mask_threshold, cam)
@@ -127,7 +163,8 @@ class _PublishedReader:
         self._metadata = metadata
         self._device = device
 
-    def __call__(self, rgb: Image) -> Segmentation:
+    @torch.inference_mode()
+    def __call__(self, rgb: Image, region: ImageRegion | None) -> Segmentation:
         letterbox = _fit(rgb, self._metadata)
         images = self._model.normalise(_to_batch(letterbox.apply(rgb), self._device))
         logits, maps = self._model.logits_and_cam(with_mirror(images))
@@ -144,6 +181,15 @@ class _PublishedReader:
 
 def _fit(rgb: Image, metadata: WeightsMetadata) -> Letterbox:
     return Letterbox.fit(rgb.shape[:2], (metadata.input_size, metadata.input_size))
+
+
+def _fit_region(region: ImageRegion) -> Letterbox:
+    """Scale a region as training scaled streams, within `LONGEST_SIDE`."""
+    size = (region.y1 - region.y0, region.x1 - region.x0)
+    scale = float(np.clip(PIXELS_PER_METRE / region.pixels_per_metre, *SCALES))
+    scale = min(scale, LONGEST_SIDE / max(size))
+    height, width = (SIDE_STEP * math.ceil(side * scale / SIDE_STEP) for side in size)
+    return Letterbox.fit(size, (height, width))
 
 
 def _to_batch(rgb: Image, device: torch.device) -> torch.Tensor:

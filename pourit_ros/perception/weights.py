@@ -44,6 +44,22 @@ class WeightsMetadata:
     origin: str
     """Data and initial weights that they come from."""
 
+    @classmethod
+    def from_header(cls, header: Mapping[str, str]) -> WeightsMetadata:
+        """Read the header of a file; raises KeyError or ValueError."""
+        return cls(
+            input_size=int(header['input_size']),
+            presence_threshold=float(header['presence_threshold']),
+            mask_threshold=float(header['mask_threshold']),
+            recipe=header['recipe'],
+            licence=header['licence'],
+            origin=header['origin'],
+        )
+
+    def to_header(self) -> dict[str, str]:
+        """What `from_header` reads."""
+        return {name: str(value) for name, value in asdict(self).items()}
+
     def __post_init__(self) -> None:
         if self.input_size < 32:
             raise ValueError(f'input_size is {self.input_size}, it must be at least 32')
@@ -79,7 +95,7 @@ def save_weights(
     header = {
         'architecture': architecture,
         'config': json.dumps(model.config),
-        **{name: str(value) for name, value in asdict(metadata).items()},
+        **metadata.to_header(),
     }
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     partial = path.with_name(f'.{path.name}.partial')
@@ -125,7 +141,7 @@ def load_weights(path_or_name: str | Path) -> LoadedWeights:
         return _load_safetensors(path)
     if path.suffix in ('.pth', '.pt'):
         return _load_published(path)
-    raise WeightsError(f'{path}: weights end in .safetensors or .pth')
+    raise WeightsError(f'{path}: weights of PyTorch end in .safetensors or .pth')
 
 
 def _load_safetensors(path: Path) -> LoadedWeights:
@@ -139,14 +155,7 @@ def _load_safetensors(path: Path) -> LoadedWeights:
     if architecture not in _ARCHITECTURES:
         raise WeightsError(f'{path}: not weights of this package (architecture {architecture!r})')
     try:
-        metadata = WeightsMetadata(
-            input_size=int(header['input_size']),
-            presence_threshold=float(header['presence_threshold']),
-            mask_threshold=float(header['mask_threshold']),
-            recipe=header['recipe'],
-            licence=header['licence'],
-            origin=header['origin'],
-        )
+        metadata = WeightsMetadata.from_header(header)
         model = _ARCHITECTURES[architecture](**json.loads(header['config']))
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f'{path}: bad header ({_line(error)})') from error
