@@ -83,7 +83,12 @@ def test_versions_and_licences_agree():
 def test_shipped_files_are_where_the_code_looks():
     from pourit_ros.resources import find_resource
 
-    for name in ('config/containers.yaml', 'config/pourit.yaml', 'models/default.safetensors'):
+    for name in (
+        'config/containers.yaml',
+        'config/pourit.yaml',
+        'config/train/weak.yaml',
+        'models/default.safetensors',
+    ):
         assert find_resource(name).is_file()
     with pytest.raises(FileNotFoundError, match='not installed'):
         find_resource('config/nothing.yaml')
