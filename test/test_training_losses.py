@@ -77,21 +77,23 @@ def test_twin_difference_without_noise_counts_grey_levels():
 
 
 def test_twin_coverage_of_partly_covered_cells():
-    difference = torch.full((1, 1, 7, 9), 1.0)
-    # A stream two cells wide whose right edge covers a third of its cells.
-    difference[..., 3:5], difference[..., 5] = 30.0, 10.0
-    coverage = twin_coverage(difference)[0, 0]
-    torch.testing.assert_close(coverage[:, 3:5], torch.ones(7, 2))
-    torch.testing.assert_close(coverage[:, 5], torch.full((7,), 1 / 3))
-    assert (coverage[:, 7] <= 1 / 30 + 1e-6).all()
+    dry = torch.full((1, 3, 24, 24), 100.0)
+    wet = dry.clone()
+    # From the middle of cell 2 to the end of cell 3; its edge blurs one pixel outwards by a third.
+    wet[0, 0, :, 10:16] += 60
+    coverage = twin_coverage(wet, dry)[0, 0]
+    torch.testing.assert_close(coverage, torch.tensor([[0, 0, 0.5, 1, 0, 0]]).expand(6, 6))
 
 
 def test_twin_coverage_fills_clear_liquid_and_knows_no_change():
-    difference = torch.full((1, 1, 9, 9), 1.0)
+    dry = torch.full((1, 3, 24, 24), 100.0)
+    wet = dry.clone()
     # Both edges of a clear stream differ, its middle does not.
-    difference[..., 3], difference[..., 5] = 20.0, 20.0
-    torch.testing.assert_close(twin_coverage(difference)[0, 0, :, 4], torch.ones(9))
-    assert twin_coverage(torch.full((1, 1, 9, 9), 5.9)).sum() == 0
+    wet[..., 8:11] += 30
+    wet[..., 13:16] -= 30
+    coverage = twin_coverage(wet, dry)[0, 0]
+    torch.testing.assert_close(coverage, torch.tensor([[0.0, 0, 1, 1, 0, 0]]).expand(6, 6))
+    assert twin_coverage(dry + 5.9, dry).sum() == 0
 
 
 def test_changed_cells_keep_thin_streams_and_drop_lone_cells():
@@ -117,9 +119,13 @@ def test_twin_contrast_by_hand():
     wet_cam[..., 11, 11] = 77.0
     wet_cam[..., 8, 8] = -55.0
     dry_cam = torch.full((1, 1, 12, 12), -4.0)
+    coverage = torch.zeros(1, 1, 12, 12)
+    coverage[..., 1:4, 1:4], coverage[..., 2, 4] = 1.0, 0.5
+    # Liquid for more than its target: full weight; for less: the weight of what is not believed.
     half = 0.5 * softplus(0.5) + 0.5 * softplus(-0.5)
-    expected = 2 * softplus(-2) + 2 * softplus(-4) + (9 * softplus(-1) + half) / 10
-    loss = twin_contrast(wet_cam, dry_cam, difference)
+    full = 9 * (1 / (1 + math.exp(-1))) ** 0.7 * softplus(-1)
+    expected = 2 * softplus(-2) + 3 * softplus(-4) + (full + half) / 10
+    loss = twin_contrast(wet_cam, dry_cam, difference, coverage)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
@@ -128,10 +134,36 @@ def test_twin_contrast_pulls_the_right_way():
     difference[..., :3, :3] = 20.0
     wet_cam = torch.zeros(1, 1, 5, 5, requires_grad=True)
     dry_cam = torch.zeros(1, 1, 5, 5, requires_grad=True)
-    twin_contrast(wet_cam, dry_cam, difference).backward()
+    twin_contrast(wet_cam, dry_cam, difference, (difference > 0).float()).backward()
     assert (wet_cam.grad[..., :3, :3] < 0).all()
     assert (wet_cam.grad[..., 3:, :] > 0).all()
     assert (dry_cam.grad > 0).all()
+
+
+def test_twin_contrast_tells_liquid_from_what_moved():
+    """A feature that changed in both pictures is no liquid, one that is in the wet one alone is.
+
+    Two logits, of a moved bottle and of liquid, are fitted by gradient descent.
+    """
+    difference = torch.zeros(1, 1, 12, 12)
+    difference[..., :6, :6] = 20.0
+    bottle, liquid = torch.zeros(()), torch.zeros(())
+    logits = torch.stack([bottle, liquid]).requires_grad_()
+    coverage = (difference > 0).float()
+    optimiser = torch.optim.SGD([logits], lr=1.0)
+    for _ in range(400):
+        wet_cam = torch.full((1, 1, 12, 12), -6.0)
+        dry_cam = torch.full((1, 1, 12, 12), -6.0)
+        # The bottle moved from the right columns to the left ones, the stream is below it.
+        wet_cam[..., :4, :3] = logits[0]
+        dry_cam[..., :4, 3:6] = logits[0]
+        wet_cam[..., 4:6, :6] = logits[1]
+        optimiser.zero_grad()
+        twin_contrast(wet_cam, dry_cam, difference, coverage).backward()
+        optimiser.step()
+    bottle, liquid = logits.detach().sigmoid().tolist()
+    assert bottle < 0.35
+    assert liquid > 0.9
 
 
 def unit(*rows):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -19,6 +19,7 @@ from ..messages.decode import MessageError, image_to_rgb, stamp_to_ns
 from .errors import BagError
 from .marks import MARKS, Change, MarksError
 from .reader import BagReader
+from .twin_choice import likest, thumbnail
 
 # What --propose leaves in a folder, beside which labels may be written.
 PROPOSAL = 'proposal.jpg'
@@ -40,13 +41,11 @@ class CollectOptions:
     """Which frames are kept; times in seconds.
 
     `every`: each n-th colour frame, None: so many that at most 10 a second are kept. `unsure`:
-    frames nearer to a change than this are left out. `pair_within`: a twin is at most so far
-    from its wet frame.
+    frames nearer to a change than this are left out.
     """
 
     every: int | None = None
     unsure: float = 0.2
-    pair_within: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -65,11 +64,10 @@ class CollectResult:
 
 @dataclass(frozen=True)
 class Label:
-    """One frame to write: its `index` in the bag, and that of its dry twin."""
+    """One frame to write, by its `index` in the bag."""
 
     index: int
     liquid: bool
-    twin: int | None = None
 
 
 def collect(
@@ -83,7 +81,8 @@ def collect(
     """Write the pictures of bags and their `labels.csv` into `out`, whole or not at all.
 
     `changes` by name of the bag (`bag_names`). Pictures are `images/<bag>_<index>.jpg`, the index
-    counted over the bag's colour frames. `progress(done, total)` counts colour frames. Raises
+    counted over the bag's colour frames. The twin of a wet picture is the dry one, of any of the
+    bags, that is most like it. `progress(done, total)` counts colour frames. Raises
     CollectError when `out` holds anything but a proposal, MarksError for a change outside of
     its bag, BagError.
     """
@@ -91,6 +90,7 @@ def collect(
     names = bag_names(bags)
     require_room(out, {MARKS, PROPOSAL})
     frames: list[LabelledFrame] = []
+    thumbnails: dict[Path, NDArray[np.uint8]] = {}
     left_out = unusable = 0
     with result_folder(out) as folder:
         (folder / IMAGES).mkdir()
@@ -102,8 +102,9 @@ def collect(
                 _check_inside(changes[name], times_ns, name)
                 labels = label_frames(times_ns, changes[name], every, options)
                 left_out += len(range(0, len(times_ns), every)) - len(labels)
-                frames += [_row(name, label) for label in labels]
-                _write_images(folder, name, reader, labels, progress, len(times_ns))
+                frames += [LabelledFrame(_file(name, k.index), k.liquid) for k in labels]
+                thumbnails |= _write_images(folder, name, reader, labels, progress, len(times_ns))
+        frames = _paired(frames, thumbnails)
         write_labels(folder, frames)
     wet = sum(frame.liquid for frame in frames)
     pairs = sum(frame.twin is not None for frame in frames)
@@ -115,9 +116,7 @@ def label_frames(
 ) -> list[Label]:
     """Label each `every`-th frame that is not nearer to a change than `unsure`.
 
-    `times_ns`: increasing, from the first frame. The twin of a wet frame is the last dry one
-    before its interval if that is within `pair_within` of it, else the first one after if
-    that is, both among those that are written.
+    `times_ns`: increasing, from the first frame.
     """
     times = np.asarray(times_ns, dtype=np.int64)
     starts = np.array([_ns(change.time) for change in changes], dtype=np.int64)
@@ -128,19 +127,7 @@ def label_frames(
     real = starts[starts > 0]
     distance = np.abs(times[:, None] - real).min(axis=1, initial=np.iinfo(np.int64).max)
     kept = (np.arange(len(times)) % every == 0) & (distance >= _ns(options.unsure))
-    dry = np.flatnonzero(kept & ~wet)
-
-    def twin(index: int) -> int | None:
-        k = int(np.searchsorted(dry, index))
-        for near in (*dry[max(k - 1, 0) : k], *dry[k : k + 1]):
-            if abs(times[near] - times[index]) <= _ns(options.pair_within):
-                return int(near)
-        return None
-
-    return [
-        Label(index, bool(wet[index]), twin(index) if wet[index] else None)
-        for index in np.flatnonzero(kept).tolist()
-    ]
+    return [Label(index, bool(wet[index])) for index in np.flatnonzero(kept).tolist()]
 
 
 def default_every(times_ns: Sequence[int]) -> int:
@@ -216,21 +203,32 @@ def _write_images(
     labels: Sequence[Label],
     progress: Progress | None,
     total: int,
-) -> None:
+) -> dict[Path, NDArray[np.uint8]]:
+    """Write the labelled pictures; return their thumbnails by file."""
     wanted = {label.index for label in labels}
+    thumbnails = {}
     for index, (_, rgb) in enumerate(color_images(reader)):
         if index in wanted:
-            path = folder / _file(name, index)
+            file = _file(name, index)
             bgr = np.ascontiguousarray(rgb[..., ::-1])
-            if not cv2.imwrite(str(path), bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]):
-                raise CollectError(f'{path.name}: cannot be written, is the disk full?')
+            if not cv2.imwrite(str(folder / file), bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]):
+                raise CollectError(f'{file.name}: cannot be written, is the disk full?')
+            thumbnails[file] = thumbnail(rgb)
         if progress is not None:
             progress(index + 1, total)
+    return thumbnails
 
 
-def _row(name: str, label: Label) -> LabelledFrame:
-    twin = None if label.twin is None else _file(name, label.twin)
-    return LabelledFrame(_file(name, label.index), label.liquid, twin)
+def _paired(
+    frames: Sequence[LabelledFrame], thumbnails: Mapping[Path, NDArray[np.uint8]]
+) -> list[LabelledFrame]:
+    dry = [frame.file for frame in frames if not frame.liquid]
+    shown = [thumbnails[file] for file in dry]
+    paired = []
+    for frame in frames:
+        number = likest(thumbnails[frame.file], shown) if frame.liquid else None
+        paired.append(frame if number is None else replace(frame, twin=dry[number]))
+    return paired
 
 
 def _file(name: str, index: int) -> Path:

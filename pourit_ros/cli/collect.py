@@ -46,9 +46,6 @@ def collect(
         int | None,
         typer.Option(min=1, help='Keep every n-th frame; by default at most 10 a second.'),
     ] = None,
-    pair_within: Annotated[
-        float, typer.Option(min=0.0, help='Seconds from a wet frame to its dry twin, at most.')
-    ] = 5.0,
     color: Annotated[
         str | None, typer.Option(metavar='TOPIC', help='Colour topic; found by name if not given.')
     ] = None,
@@ -75,7 +72,7 @@ def collect(
 
     names = bag_names(bags)
     changes = read_marks(marks, names) if marks else _from_intervals(names, liquid or [])
-    options = CollectOptions(every, unsure, pair_within)
+    options = CollectOptions(every, unsure)
     with progress_bar() as bar:
         task = bar.add_task('collect', total=None)
 

@@ -40,7 +40,7 @@ def lift(
     """
     from .. import geometry
     from ..bags.rows import row_from_estimate, write_csv
-    from ..pipeline import PourEstimator, lift_frame
+    from ..pipeline import PourEstimator, PourObserver, lift_frame
     from ..report.clouds import write_clouds
     from ..report.lift_picture import draw_lift
     from ..scenes import load_pourit_scene, load_pourit_segmentation
@@ -57,6 +57,7 @@ def lift(
         from ..perception import Segmenter
 
         segmenter = Segmenter.load(weights, device.kind)
+        observer = PourObserver(segmenter, source, plane.mode, target=receiver)
 
     rows = []
     with result_folder(out) as folder:
@@ -64,9 +65,9 @@ def lift(
             start = time.perf_counter()
             if masks:
                 segmentation = load_pourit_segmentation(scene, frame)
+                observation = lift_frame(frame, segmentation, source, plane.mode)
             else:
-                segmentation = segmenter.segment(frame.color)
-            observation = lift_frame(frame, segmentation, source, plane.mode)
+                observation = observer.observe(frame)
             estimate = estimator.estimate(observation, frame.T_base_cam, frame.T_base_target)
             rows.append(row_from_estimate(estimate, 1000 * (time.perf_counter() - start)))
             write_clouds(folder, frame.name, frame, observation, estimate)

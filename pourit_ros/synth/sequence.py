@@ -49,7 +49,10 @@ class PourFrame:
 
 @dataclass(frozen=True)
 class PourPlan:
-    """Times in seconds and offsets of the landing point from the target's mouth in metres."""
+    """Times in seconds and offsets of the landing point from the target's mouth in metres.
+
+    `empty`: the same motion with nothing in the source.
+    """
 
     duration: float = 6.0
     tilt_by: float = 1.2
@@ -60,6 +63,7 @@ class PourPlan:
     first_offset: float = 0.052
     last_offset: float = 0.003
     height: float = 0.075
+    empty: bool = False
 
     def tilt(self, t: float) -> float:
         """Source's axis from vertical, radians."""
@@ -115,7 +119,7 @@ def pour_sequence(
             T_base_cam,
             scenario.T_base_target,
         )
-        flowing = plan.flow_from <= t <= plan.flow_until
+        flowing = plan.flow_from <= t <= plan.flow_until and not plan.empty
         landing = scenario.landing_point if flowing else None
         yield PourFrame(frame, picture.coverage, landing)
 
@@ -147,7 +151,8 @@ def _picture(
     to_bottle = Pose(Rotation.from_euler('x', -90, degrees=True).as_matrix(), np.zeros(3))
     T_bottle = scenario.T_base_source @ to_bottle
     target = scenario.T_base_target
-    filled = 0.01 + 0.06 * np.clip((t - plan.flow_from) / (plan.flow_until - plan.flow_from), 0, 1)
+    poured = np.clip((t - plan.flow_from) / (plan.flow_until - plan.flow_from), 0, 1)
+    filled = 0.01 + 0.06 * poured * (not plan.empty)
     level = lathe([(0.0, filled), (0.0285 + 0.09 * filled, filled)]).moved(target)
     surface = look.milky * look.color + (1 - look.milky) * 0.35 * np.exp(-0.01 * look.absorption)
     hold = T_bottle.apply([[0, 0, -0.03]])[0]
@@ -183,7 +188,7 @@ def _stream_mesh(
     drop = scenario.mouth[2] - level
     u = scenario.downward_speed
     oldest = min(oldest, (np.sqrt(u * u + 2 * GRAVITY * drop) - u) / GRAVITY)
-    if oldest - youngest < 0.01:
+    if oldest - youngest < 0.01 or plan.empty:
         return None
     ages = np.linspace(youngest, oldest, 90)
     centre = scenario.centre_line(ages)

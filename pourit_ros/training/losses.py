@@ -7,10 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .twins import SAME, STRIDE, changed_cells, twin_coverage
+from .twins import SAME, STRIDE, changed_cells
 
 # Cosines are clamped as published, so that no logarithm is taken of 0.
 _LEAST, _MOST = 0.0005, 0.9995
+# How far the network may overrule a change; 0: not, 1: a cell that it is sure of has no say.
+TRUST = 0.7
 
 
 def presence_loss(presence: Tensor, labels: Tensor) -> Tensor:
@@ -46,28 +48,37 @@ def mask_loss(cam: Tensor, coverage: Tensor, weight: float = 3.0) -> Tensor:
     return weight * entropy + 1 - overlap.mean()
 
 
-def twin_contrast(wet_cam: Tensor, dry_cam: Tensor, difference: Tensor) -> Tensor:
+def twin_contrast(
+    wet_cam: Tensor, dry_cam: Tensor, difference: Tensor, coverage: Tensor
+) -> Tensor:
     """Localise liquid from labels and pairing alone, without a mask.
 
-    A picture with liquid and its dry twin differ only where the liquid is. With the difference d
-    of `twin_difference`, cells with d < SAME are background, as are all cells of the twin; the
-    changed cells (`changed_cells`) and their rim are fitted to the coverage t of `twin_coverage`;
-    the rest has no say:
+    A picture with liquid and its dry twin differ where the liquid is, and where the robot moved
+    between them. With the difference d of `twin_difference`, cells with d < SAME are background,
+    as are all cells of the twin, and those once more where the two differ (C: `changed_cells` and
+    their rim): what moved is seen there in both pictures, the liquid in one. In the wet picture C
+    is fitted to the coverage t of `twin_coverage`, with weights w that trust the network where it
+    says that a change is no liquid; the rest has no say. With p₊ = σ(c₊), held constant in w:
 
-        2 mean_{d < SAME} softplus(c₊) + 2 mean softplus(c₋) + mean_{changed} BCE(c₊, t)
+        2 mean_{d < SAME} softplus(c₊) + 2 mean softplus(c₋) + mean_C softplus(c₋)
+        + mean_C w BCE(c₊, t),  w = min(1, p₊ / t)^TRUST
 
-    wet_cam, dry_cam: (B, 1, h, w) logits c₊, c₋. difference: (B, 1, h, w), units of noise.
+    Where the same thing is in C of both, σ(c) settles near 0.3 instead of 0.5 (TRUST 0), while
+    nothing holds liquid down. The weight is that of the generalised cross-entropy (Zhang and
+    Sabuncu, NeurIPS 2018, q = TRUST), for soft targets.
+
+    wet_cam, dry_cam: (B, 1, h, w) logits c₊, c₋. difference, coverage: (B, 1, h, w).
     """
     changed = changed_cells(difference)
     # The rim of what changed: cells that the stream covers in part.
     rim = (F.max_pool2d(changed.float(), 3, 1, 1) > 0) & (difference >= SAME)
-    fitted = F.binary_cross_entropy_with_logits(
-        wet_cam, twin_coverage(difference), reduction='none'
-    )
+    fitted = F.binary_cross_entropy_with_logits(wet_cam, coverage, reduction='none')
+    trust = (wet_cam.detach().sigmoid() / coverage.clamp_min(1e-3)).clamp(max=1) ** TRUST
     return (
         2 * _mean(F.softplus(wet_cam), difference < SAME)
         + 2 * F.softplus(dry_cam).mean()
-        + _mean(fitted, changed | rim)
+        + _mean(F.softplus(dry_cam), changed | rim)
+        + _mean(trust * fitted, changed | rim)
     )
 
 

@@ -12,7 +12,7 @@ from .batches import Batch
 from .config import LossConfig
 from .losses import area_prior, feature_contrast, mask_loss, presence_loss, twin_contrast
 from .networks import Network, activation_of
-from .twins import twin_difference
+from .twins import twin_coverage, twin_difference
 
 
 def objective(
@@ -51,5 +51,6 @@ def _twins(cam: Tensor, batch: Batch) -> Tensor:
         dry = cam[batch.labels == 0]
         return 2 * F.softplus(dry).mean() if len(dry) else cam.sum() * 0
     with torch.no_grad():
-        difference = twin_difference(batch.images[wet], batch.images[wet + 1])
-    return twin_contrast(cam[wet], cam[wet + 1], difference)
+        twins = batch.images[wet], batch.images[wet + 1]
+        difference, coverage = twin_difference(*twins), twin_coverage(*twins)
+    return twin_contrast(cam[wet], cam[wet + 1], difference, coverage)

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Record a lab that no shipped weights know: bags to learn from, and labelled pictures to test on.
+
+One camera, one arm, one bottle, ray-cast plainly instead of path-traced; the arm moves while it
+pours. Writes OUT/bags/NAME (rosbag2) with OUT/bags/marks.csv for
+`pourit collect`, and OUT/test/{pos,neg,mask} of other pours for `pourit eval`; no mask goes to
+training. The worked example of docs/training.md. Run it as
+
+    python scripts/new_lab.py lab
+"""
+
+import csv
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pourit_ros.bags.make import write_pour_bag
+from pourit_ros.files import result_folder
+from pourit_ros.synth.sequence import PourPlan, pour_sequence
+
+SIZE, RATE = (480, 360), 8.0
+LEARNT = (
+    ('water', PourPlan()),
+    ('tea', PourPlan(flow_from=1.6, flow_until=4.2, first_offset=0.03)),
+    ('juice', PourPlan(flow_from=1.4, height=0.09)),
+    ('milk', PourPlan(flow_from=1.5, flow_until=4.5, first_offset=0.04)),
+)
+# The same motions with an empty bottle: without them, the bottle's pose tells wet from dry.
+EMPTY = (PourPlan(empty=True), PourPlan(empty=True, first_offset=0.03, height=0.09))
+TESTED = (
+    ('water', PourPlan(flow_from=1.5, first_offset=0.035, height=0.095)),
+    ('tea', PourPlan(flow_from=1.4, flow_until=4.4, height=0.06)),
+    ('juice', PourPlan(flow_from=1.6, first_offset=0.045, height=0.08)),
+    ('milk', PourPlan(flow_from=1.3, first_offset=0.025, height=0.085)),
+)
+# Masks smaller than this, px, and half-covered pixels alone, have no shape to compare.
+LEAST = 30
+
+
+def record(folder: Path) -> None:
+    """Write the bags and when liquid flows in them."""
+    with (folder / 'marks.csv').open('w', newline='') as file:
+        table = csv.writer(file)
+        table.writerow(['bag', 'time', 'liquid'])
+        for number, (liquid, plan) in enumerate(LEARNT):
+            frames = pour_sequence(plan, RATE, SIZE, liquid)
+            write_pour_bag(folder / f'{number}_{liquid}', (item.frame for item in frames))
+            table.writerow([f'{number}_{liquid}', plan.flow_from, 1])
+            table.writerow([f'{number}_{liquid}', plan.flow_until, 0])
+        for number, plan in enumerate(EMPTY):
+            frames = pour_sequence(plan, RATE, SIZE)
+            write_pour_bag(folder / f'empty_{number}', (item.frame for item in frames))
+            table.writerow([f'empty_{number}', 0, 0])
+
+
+def draw_test(folder: Path) -> None:
+    """Write every third frame of the tested pours, with the mask where there is liquid."""
+    for name in ('pos', 'neg', 'mask'):
+        (folder / name).mkdir(parents=True)
+    for number, (liquid, plan) in enumerate(TESTED):
+        for index, item in enumerate(pour_sequence(plan, RATE / 3, SIZE, liquid)):
+            mask = item.coverage >= 0.5
+            if 0 < item.coverage.sum() < LEAST:
+                continue
+            kind = 'pos' if mask.any() else 'neg'
+            stem = f'{liquid}_{number}{index:02d}'
+            cv2.imwrite(str(folder / kind / f'{stem}.jpg'), item.frame.color[..., ::-1])
+            if mask.any():
+                cv2.imwrite(str(folder / 'mask' / f'{stem}.png'), mask.astype(np.uint8) * 255)
+
+
+if __name__ == '__main__':
+    with result_folder(Path(sys.argv[1])) as out:
+        (out / 'bags').mkdir()
+        record(out / 'bags')
+        draw_test(out / 'test')
