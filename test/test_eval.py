@@ -14,7 +14,7 @@ from pourit_ros.cli.evaluate import evaluate
 from pourit_ros.cli.segment import segment
 from pourit_ros.perception import Segmentation, Segmenter
 from pourit_ros.training import evaluate as ev
-from pourit_ros.training.eval_report import choose_pictures, draw_case
+from pourit_ros.training.eval_pictures import choose_pictures, draw_case
 from pourit_ros.training.eval_sets import EvalError, load_eval_set
 
 SIZE = 96

@@ -411,7 +411,7 @@ def page_without_plotly(path):
 
 
 def figure_of(page):
-    found = re.search(r'<script type="application/json" id="figure">(.*?)</script>', page, re.S)
+    found = re.search(r'<script type="application/json" id="figures">(.*?)</script>', page, re.S)
     return json.loads(found.group(1))
 
 
@@ -485,7 +485,7 @@ def test_report_shrinks_many_large_key_frames(rows, tmp_path):
 
 
 def test_report_leaves_nothing_half_written(rows, tmp_path):
-    with pytest.raises(ReportError, match='key frames are RGB uint8'):
+    with pytest.raises(ReportError, match='pictures are RGB uint8'):
         write_report(tmp_path / 'r.html', rows, [('x', np.zeros((4, 4), np.uint8))], {}, 'R')
     assert list(tmp_path.iterdir()) == []
 

@@ -3,20 +3,16 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import replacing
 from .charts import time_plots
-from .errors import ReportError
+from .page import definitions, header, jpeg, pictures, write_page
 from .series import Series, percentile
 
 if TYPE_CHECKING:
@@ -60,69 +56,10 @@ DEFINITIONS = (
     ),
 )
 
-STYLE = """
-:root { --ink: #1c2026; --grey: #66707c; --line: #e1e5ea; --paper: #ffffff; --ground: #f5f7f9; }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--ground); color: var(--ink);
-  font: 15px/1.5 system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif; }
-main { max-width: 1120px; margin: 0 auto; padding: 32px 20px 48px; }
-h1 { font-size: 26px; line-height: 1.25; margin: 0 0 6px; overflow-wrap: anywhere; }
-h2 { font-size: 17px; margin: 0 0 12px; }
-section { background: var(--paper); border: 1px solid var(--line); border-radius: 10px;
-  padding: 20px; margin-top: 18px; }
-.facts { display: flex; flex-wrap: wrap; gap: 4px 22px; margin: 0; color: var(--grey);
-  font-size: 14px; }
-.facts div { display: flex; gap: 6px; }
-.facts dt::after { content: ':'; }
-.facts dd { margin: 0; color: var(--ink); overflow-wrap: anywhere; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(160px, 1fr)); gap: 12px;
-  margin-top: 20px; }
-.card { background: var(--paper); border: 1px solid var(--line); border-radius: 10px;
-  padding: 14px 16px; }
-.card b { display: block; font-size: 26px; font-weight: 650; line-height: 1.2;
-  font-variant-numeric: tabular-nums; }
-.card span { display: block; color: var(--grey); font-size: 13px; }
-.card span:first-child { color: var(--ink); font-size: 14px; }
-.note { color: var(--grey); font-size: 13px; margin: -6px 0 4px; }
-.swatch { display: inline-block; width: 14px; height: 10px; border-radius: 2px;
-  background: #dcedf9; border: 1px solid #b6d7ee; }
-.frames { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 16px; }
-figure { margin: 0; break-inside: avoid; }
-figure img { display: block; width: 100%; height: auto; border-radius: 6px; background: #000; }
-figcaption { margin-top: 5px; font-size: 13px; color: var(--grey); overflow-wrap: anywhere; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: 14px; }
-th { text-align: left; font-weight: 600; color: var(--grey); }
-th, td { padding: 7px 16px 7px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-tr:last-child td { border-bottom: 0; }
-td.count, th.count { text-align: right; white-space: nowrap; width: 1%;
-  font-variant-numeric: tabular-nums; }
-.bar { height: 8px; border-radius: 4px; background: #f0c35a; min-width: 2px; }
-td.share { width: 22%; padding-right: 0; vertical-align: middle; }
-dl.terms { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr));
-  gap: 14px 28px; margin: 0; }
-dl.terms dt { font-weight: 600; }
-dl.terms dd { margin: 0; color: #3b434d; font-size: 14px; }
-@media print {
-  @page { size: A4; margin: 12mm; }
-  body { background: #fff; font-size: 12px; }
-  main { max-width: none; padding: 0; }
-  section, .card { break-inside: avoid; border-color: #ccd2d9; }
-  section.plots { border: 0; padding: 0; }
-  .frames { grid-template-columns: repeat(3, 1fr); gap: 10px; }
-  .cards { grid-template-columns: repeat(6, 1fr); gap: 6px; }
-  .card { padding: 8px 10px; }
-  .card b { font-size: 18px; }
-  .card span { font-size: 11px; }
-  dl.terms { grid-template-columns: repeat(3, 1fr); }
-  .modebar-container { display: none; }
-}
-"""
-
 # Recent plotly offers to upload a plot to its cloud; a robot cell's data stays where it is.
 # On paper the plots share A4's 186 mm by 273 mm with the header.
 SCRIPT = """
-const figure = JSON.parse(document.getElementById('figure').textContent);
+const figure = JSON.parse(document.getElementById('figures').textContent);
 const plot = document.getElementById('plot');
 Plotly.newPlot(plot, figure.data, figure.layout, {responsive: true, displaylogo: false,
   showSendToCloud: false, plotlyServerURL: '',
@@ -149,60 +86,24 @@ def write_report(
     probability; `states`: changes of the pour state as (stamp_ns, state).
     Raises ReportError for a key frame that is no RGB uint8 image.
     """
-    from plotly.offline import get_plotlyjs
-
     series = Series.from_rows(rows)
     first_ns = min((row.stamp_ns for row in rows), default=0)
-    body = '\n'.join(
-        [
-            '<header>',
-            f'<h1>{escape(title)}</h1>',
-            _facts(summary),
-            _cards(series),
-            '</header>',
-            '<section class="plots"><h2>Over time</h2>',
-            '<p class="note"><span class="swatch"></span> liquid is flowing. Gaps: not estimated.'
-            ' Drag to zoom, double-click to zoom out.</p>',
-            '<div id="plot"></div><noscript>The plots need JavaScript.</noscript></section>',
-            _key_frames(key_frames),
-            _reasons(series),
-            _definitions(),
-        ]
+    sections = [
+        header(title, summary, _cards(series)),
+        '<section class="plots"><h2>Over time</h2>',
+        '<p class="note"><span class="swatch"></span> liquid is flowing. Gaps: not estimated.'
+        ' Drag to zoom, double-click to zoom out.</p>',
+        '<div id="plot"></div><noscript>The plots need JavaScript.</noscript></section>',
+        _key_frames(key_frames),
+        _reasons(series),
+        definitions(DEFINITIONS),
+    ]
+    write_page(
+        Path(path), title, sections, time_plots(series, threshold, states, first_ns), SCRIPT
     )
-    # JSON inside a script element must not hold the characters that would end it.
-    data = json.dumps(time_plots(series, threshold, states, first_ns), separators=(',', ':'))
-    data = data.replace('<', '\\u003c')
-    page = f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<main>
-{body}
-</main>
-<script>{get_plotlyjs()}</script>
-<script type="application/json" id="figure">{data}</script>
-<script>{SCRIPT}</script>
-</body>
-</html>
-"""
-    with replacing(Path(path)) as partial:
-        partial.write_text(page, encoding='utf-8')
 
 
-def _facts(summary: Mapping[str, object]) -> str:
-    entries = ''.join(
-        f'<div><dt>{escape(str(label))}</dt><dd>{escape(str(value))}</dd></div>'
-        for label, value in summary.items()
-    )
-    return f'<dl class="facts">{entries}</dl>'
-
-
-def _cards(series: Series) -> str:
+def _cards(series: Series) -> list[tuple[str, str, str]]:
     frames, liquid = len(series.time), int(series.present.sum())
     duration = f'{series.time[-1]:.1f} s' if frames else ''
     rate = series.rate
@@ -210,7 +111,7 @@ def _cards(series: Series) -> str:
     with_margin = int((series.present & np.isfinite(series.margin)).sum())
     middle, low, high = (percentile(1000 * series.distance, q) for q in (50, 5, 95))
     typical, slow = (percentile(series.latency_ms, q) for q in (50, 95))
-    cards = [
+    return [
         ('Frames', str(frames), f'{duration} at {rate:.1f} frames/s' if rate else duration),
         ('Liquid', _per_cent(liquid, frames), f'{liquid} frames'),
         ('Measured', _per_cent(measured, liquid), f'{measured} of {liquid} liquid frames'),
@@ -230,10 +131,6 @@ def _cards(series: Series) -> str:
             '' if slow is None else f'95 % below {slow:.1f} ms',
         ),
     ]
-    return '<div class="cards">' + ''.join(
-        f'<div class="card"><span>{name}</span><b>{value}</b><span>{note}</span></div>'
-        for name, value, note in cards
-    ) + '</div>'  # fmt: skip
 
 
 def _per_cent(part: int, whole: int) -> str:
@@ -247,38 +144,14 @@ def _with_unit(value: float | None, number: str, unit: str) -> str:
 def _key_frames(key_frames: Sequence[tuple[str, NDArray[np.uint8]]]) -> str:
     if not key_frames:
         return ''
-    figures = ''.join(
-        f'<figure><img src="data:image/jpeg;base64,{data}" alt="{escape(caption)}">'
-        f'<figcaption>{escape(caption)}</figcaption></figure>'
-        for (caption, _), data in zip(
-            key_frames, _encode([image for _, image in key_frames]), strict=True
-        )
-    )
-    return f'<section><h2>Key frames</h2><div class="frames">{figures}</div></section>'
-
-
-def _encode(images: Sequence[NDArray[np.uint8]]) -> list[str]:
-    """The images as base64 JPEG, in the largest width that keeps all of them small enough."""
-    for image in images:
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise ReportError(
-                f'report: key frames are RGB uint8 images, got {image.dtype} {image.shape}'
-            )
+    captions = [caption for caption, _ in key_frames]
+    # The largest width that keeps all of them small enough.
     for width in IMAGE_WIDTHS:
-        encoded = [_jpeg(image, width) for image in images]
+        encoded = [jpeg(image, width) for _, image in key_frames]
         if sum(map(len, encoded)) <= IMAGE_BYTES:
             break
-    return [base64.b64encode(data).decode('ascii') for data in encoded]
-
-
-def _jpeg(image: NDArray[np.uint8], width: int) -> bytes:
-    if image.shape[1] > width:
-        size = (width, max(1, round(image.shape[0] * width / image.shape[1])))
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    ok, data = cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
-    if not ok:
-        raise ReportError(f'report: OpenCV could not encode a key frame {image.shape}')
-    return data.tobytes()
+    shown = pictures(zip(captions, encoded, strict=True))
+    return f'<section><h2>Key frames</h2>{shown}</section>'
 
 
 def _reasons(series: Series) -> str:
@@ -299,8 +172,3 @@ def _reasons(series: Series) -> str:
         '<div class="scroll"><table><thead><tr><th>Reason</th><th class="count">Frames</th>'
         f'<th></th></tr></thead><tbody>{table}</tbody></table></div></section>'
     )
-
-
-def _definitions() -> str:
-    terms = ''.join(f'<div><dt>{name}</dt><dd>{text}</dd></div>' for name, text in DEFINITIONS)
-    return f'<section><h2>How the numbers are defined</h2><dl class="terms">{terms}</dl></section>'
