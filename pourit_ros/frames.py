@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 
 from .geometry import Pose
 from .messages.decode import (
-    MessageError,
     camera_from_info,
-    image_to_depth,
-    image_to_rgb,
     pose_from_pose_stamped,
     pose_from_transform,
     stamp_to_ns,
 )
+from .messages.errors import MessageError
+from .messages.images import image_to_depth, image_to_rgb
 from .pipeline import Frame
 from .timeline import Timeline
 from .transforms import NoTransform, PoseTrack, TransformBuffer, frame_name
@@ -106,7 +105,7 @@ class FrameAssembler:
         self._track_frames: dict[str, str] = {}
 
     def color(self, msg: Any) -> None:
-        """Take in a colour Image."""
+        """Take in a colour Image or CompressedImage."""
         stamp_ns, rgb = stamp_to_ns(msg.header.stamp), image_to_rgb(msg)
         if self._newest_ns is not None and stamp_ns < self._newest_ns:
             self._time_jump(stamp_ns)
@@ -119,7 +118,7 @@ class FrameAssembler:
             self.drops['replaced'] += 1
 
     def depth(self, msg: Any) -> None:
-        """Take in a depth Image, aligned to colour."""
+        """Take in a depth Image or CompressedImage, aligned to colour."""
         if not self.options.use_depth:
             return
         stamp_ns, depth = stamp_to_ns(msg.header.stamp), image_to_depth(msg)

@@ -18,7 +18,8 @@ from .geometry import Container, PourGeometry, measure_pour
 from .geometry.plane import PlaneMode
 from .live import LiveError, LiveReplay, Progress, replay_live
 from .messages.contract import NAMESPACE
-from .messages.decode import cloud_from_msg, image_to_rgb, stamp_to_ns
+from .messages.decode import cloud_from_msg, stamp_to_ns
+from .messages.images import image_to_rgb
 from .perception.segmentation import Segmentation
 from .pipeline import Frame, PourEstimate
 

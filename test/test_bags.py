@@ -3,6 +3,7 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -14,12 +15,14 @@ from pourit_ros.bags.outputs import KeyFrames
 from pourit_ros.bags.reader import BagReader, ReaderOptions
 from pourit_ros.bags.replay import replay
 from pourit_ros.bags.rows import COLUMNS, Row, rows_from_bag, write_csv
-from pourit_ros.bags.topics import CAMERA_INFO, IMAGE, POSE, TYPES, find_camera_topics
+from pourit_ros.bags.topics import CAMERA_INFO, COMPRESSED, IMAGE, POSE, TYPES, find_camera_topics
 from pourit_ros.bags.writer import BagWriter
 from pourit_ros.frames import AssemblerOptions
 from pourit_ros.geometry import Container, PinholeCamera, Pose
 from pourit_ros.messages import encode
-from pourit_ros.messages.decode import scalars_from_msg
+from pourit_ros.messages.decode import scalars_from_msg, stamp_to_ns
+from pourit_ros.messages.images import image_to_depth, image_to_rgb
+from pourit_ros.nodes.bag_feed import BagFeed
 from pourit_ros.perception.segmentation import Segmentation
 from pourit_ros.pipeline import Frame, PourPipeline
 from pourit_ros.scenes import load_pourit_scene
@@ -448,10 +451,70 @@ def test_bad_choices_are_named(chosen, text):
         find_camera_topics(REALSENSE, chosen)
 
 
-def test_compressed_images_get_a_hint():
-    types = {'/image/compressed': 'sensor_msgs/msg/CompressedImage'}
-    with pytest.raises(BagError, match='republish'):
-        find_camera_topics(types, {})
+def test_raw_images_go_before_compressed_ones():
+    types = REALSENSE | {
+        f'{topic}/{transport}': COMPRESSED
+        for topic, transport in (
+            ('/camera/color/image_raw', 'compressed'),
+            ('/camera/aligned_depth_to_color/image_raw', 'compressedDepth'),
+        )
+    }
+    assert find_camera_topics(types, {}) == find_camera_topics(REALSENSE, {})
+    packed = {name: kind for name, kind in types.items() if kind != IMAGE}
+    found = find_camera_topics(packed, {})
+    assert found.color == '/camera/color/image_raw/compressed'
+    assert found.depth == '/camera/aligned_depth_to_color/image_raw/compressedDepth'
+    assert found.info == find_camera_topics(REALSENSE, {}).info
+    chosen = {'color': '/camera/color/image_raw/compressed'}
+    assert find_camera_topics(types, chosen).color == chosen['color']
+
+
+@pytest.fixture(scope='module')
+def compressed_bag(pour_bag, tmp_path_factory):
+    """The pour with its images as image_transport compresses them, without loss."""
+    path = tmp_path_factory.mktemp('bags') / 'compressed'
+    with BagReader(pour_bag) as source, BagWriter(path) as bag:
+        color, depth = source.camera.color, source.camera.depth
+        for message in source.messages():
+            if message.type != IMAGE:
+                bag.write_raw(message.topic, message.type, message.data, message.stamp_ns)
+                continue
+            msg = source.decode(message)
+            assert message.topic in (color, depth)
+            if message.topic == color:
+                picture, lead = image_to_rgb(msg)[..., ::-1], b''
+                name, kind = '/compressed', 'rgb8; png compressed bgr8'
+            else:
+                picture, lead = (1000 * image_to_depth(msg) + 0.5).astype(np.uint16), bytes(12)
+                name, kind = '/compressedDepth', '16UC1; compressedDepth png'
+            data = lead + cv2.imencode('.png', picture)[1].tobytes()
+            stamp = stamp_to_ns(msg.header.stamp)
+            fields = {'header': encode.header(stamp, msg.header.frame_id), 'format': kind,
+                      'data': np.frombuffer(data, np.uint8)}  # fmt: skip
+            bag.write(message.topic + name, COMPRESSED, fields, message.stamp_ns)
+    return path
+
+
+def test_a_compressed_bag_gives_the_same_frames(pour, compressed_bag):
+    with BagReader(compressed_bag) as bag:
+        assert set(bag.topics.values()) >= {COMPRESSED}
+        assert IMAGE not in bag.topics.values()
+        frames = list(bag.frames())
+    assert len(frames) == len(pour)
+    for read, written in zip(frames, pour, strict=True):
+        assert_same(read, written)
+
+
+def test_a_compressed_bag_feeds_the_nodes_raw_images(pour, pour_bag, compressed_bag):
+    def fed(path):
+        steps = BagFeed(path, {}, AssemblerOptions()).steps(150_000_000)
+        return [(step.place, step.stamp_ns) for step in steps]
+
+    assert fed(compressed_bag) == fed(pour_bag)
+    steps = BagFeed(compressed_bag, {}, AssemblerOptions()).steps(150_000_000)
+    colours = [step.content for step in steps if step.place == 'color']
+    assert [fields['encoding'] for fields in colours] == ['rgb8'] * len(pour)
+    assert bytes(colours[3]['data']) == pour[3].color.tobytes()
 
 
 # Writer

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from pourit_ros.geometry import LiquidCloud, PinholeCamera, Pose, PourGeometry
 from pourit_ros.geometry.stream import StreamFit
-from pourit_ros.messages import MessageError, decode, encode
+from pourit_ros.messages import MessageError, decode, encode, images
 from pourit_ros.messages.contract import (
     MONITOR,
     PERCEPTION,
@@ -105,14 +105,14 @@ def test_color_round_trip(message, rgb):
     msg = message('sensor_msgs/msg/Image', encode.image(STAMP, 'cam', rgb))
     assert (msg.encoding, msg.step, msg.header.frame_id) == ('rgb8', 192, 'cam')
     assert decode.stamp_to_ns(msg.header.stamp) == STAMP
-    np.testing.assert_array_equal(decode.image_to_rgb(msg), rgb)
+    np.testing.assert_array_equal(images.image_to_rgb(msg), rgb)
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'uint16'])
 def test_depth_round_trip(message, dtype):
     depth = np.random.default_rng(3).uniform(0, 5000, (48, 64)).astype(dtype)
     msg = message('sensor_msgs/msg/Image', encode.image(STAMP, 'cam', depth))
-    decoded = decode.image_to_depth(msg)
+    decoded = images.image_to_depth(msg)
     assert decoded.dtype == np.float32
     if dtype == 'float32':
         np.testing.assert_array_equal(decoded, depth)
@@ -133,7 +133,7 @@ def test_mask_is_mono8_of_0_and_255(message):
 def test_images_that_are_not_contiguous_are_encoded_as_they_look(message, rgb):
     flipped = rgb[:, ::-1]
     msg = message('sensor_msgs/msg/Image', encode.image(STAMP, 'cam', flipped))
-    np.testing.assert_array_equal(decode.image_to_rgb(msg), flipped)
+    np.testing.assert_array_equal(images.image_to_rgb(msg), flipped)
 
 
 @pytest.mark.parametrize(
@@ -144,13 +144,13 @@ def test_images_that_are_not_contiguous_are_encoded_as_they_look(message, rgb):
 def test_color_encodings_and_step(rgb, encoding, channels, padding):
     pixels = np.ascontiguousarray(rgb[..., channels]).reshape(48, -1)
     rows = np.pad(pixels, ((0, 0), (0, padding)), constant_values=99)
-    decoded = decode.image_to_rgb(image(rows, encoding=encoding, width=64))
+    decoded = images.image_to_rgb(image(rows, encoding=encoding, width=64))
     np.testing.assert_array_equal(decoded, rgb)
 
 
 def test_mono8_becomes_grey(rgb):
     grey = np.ascontiguousarray(rgb[..., 0])
-    decoded = decode.image_to_rgb(image(grey, encoding='mono8'))
+    decoded = images.image_to_rgb(image(grey, encoding='mono8'))
     np.testing.assert_array_equal(decoded, np.repeat(grey[..., None], 3, axis=2))
 
 
@@ -158,7 +158,7 @@ def test_mono8_becomes_grey(rgb):
 def test_bayer_of_one_colour_gives_it_back(pattern):
     color = {'r': 200, 'g': 100, 'b': 30}
     tile = np.array([color[c] for c in pattern], dtype=np.uint8).reshape(2, 2)
-    decoded = decode.image_to_rgb(image(np.tile(tile, (8, 8)), encoding=f'bayer_{pattern}8'))
+    decoded = images.image_to_rgb(image(np.tile(tile, (8, 8)), encoding=f'bayer_{pattern}8'))
     inner = decoded[2:-2, 2:-2]
     np.testing.assert_array_equal(inner, np.broadcast_to([200, 100, 30], inner.shape))
 
@@ -175,7 +175,7 @@ def test_yuv422_of_one_colour_gives_it_back(encoding, order):
     chroma = iter('uv')
     pair = [values['y'] if c == 'y' else values[next(chroma)] for c in order]
     rows = np.tile(np.array(pair, dtype=np.uint8), (6, 4))
-    decoded = decode.image_to_rgb(image(rows, encoding=encoding, width=8))
+    decoded = images.image_to_rgb(image(rows, encoding=encoding, width=8))
     assert decoded.shape == (6, 8, 3)
     assert np.abs(decoded.astype(int) - [r, g, b]).max() <= 3
 
@@ -184,11 +184,11 @@ def test_rgb8_and_32fc1_are_views(rgb):
     data = rgb.copy()
     msg = image(data)
     msg.data = data.reshape(-1)
-    assert np.shares_memory(decode.image_to_rgb(msg), data)
+    assert np.shares_memory(images.image_to_rgb(msg), data)
     depth = np.ones((4, 4), np.float32)
     msg = image(depth, encoding='32FC1')
     msg.data = depth.reshape(-1).view(np.uint8)
-    assert np.shares_memory(decode.image_to_depth(msg), depth)
+    assert np.shares_memory(images.image_to_depth(msg), depth)
 
 
 @pytest.mark.parametrize('padding', [0, 3])
@@ -200,7 +200,7 @@ def test_depth_encodings_step_and_byte_order(encoding, code, big, padding):
     values = np.array([[0, 401, 1363], [5, 65535, 2]])
     stored = values.astype(('>' if big else '<') + code)
     rows = np.pad(stored.view(np.uint8), ((0, 0), (0, padding)))
-    decoded = decode.image_to_depth(image(rows, encoding=encoding, width=3, is_bigendian=big))
+    decoded = images.image_to_depth(image(rows, encoding=encoding, width=3, is_bigendian=big))
     expected = values if encoding == '32FC1' else values / 1000.0
     np.testing.assert_allclose(decoded, expected, rtol=2e-7)
     assert decoded.dtype == np.float32
@@ -210,7 +210,7 @@ def test_last_row_may_lack_its_padding(rgb):
     rows = np.pad(rgb.reshape(48, -1), ((0, 0), (0, 8)))
     msg = image(rows, width=64)
     msg.data = msg.data[:-8]
-    np.testing.assert_array_equal(decode.image_to_rgb(msg), rgb)
+    np.testing.assert_array_equal(images.image_to_rgb(msg), rgb)
 
 
 @pytest.mark.parametrize(
@@ -230,16 +230,92 @@ def test_last_row_may_lack_its_padding(rgb):
 )
 def test_bad_colour_images_are_named(rgb, change, text):
     with pytest.raises(MessageError) as caught:
-        decode.image_to_rgb(image(rgb, **change))
+        images.image_to_rgb(image(rgb, **change))
     assert text in str(caught.value)
     assert '\n' not in str(caught.value)
 
 
 def test_bad_depth_images_are_named(rgb):
     with pytest.raises(MessageError, match="depth encoding 'rgb8'"):
-        decode.image_to_depth(image(rgb))
+        images.image_to_depth(image(rgb))
     with pytest.raises(MessageError, match='cut short'):
-        decode.image_to_depth(image(np.zeros((4, 4), np.uint16), encoding='32FC1', step=16))
+        images.image_to_depth(image(np.zeros((4, 4), np.uint16), encoding='32FC1', step=16))
+
+
+def compressed(format_, picture, lead=b''):
+    ending = '.png' if 'png' in format_.lower() else '.jpg'
+    data = lead + cv2.imencode(ending, picture)[1].tobytes()
+    return {'format': format_, 'data': np.frombuffer(data, np.uint8)}
+
+
+@pytest.mark.parametrize(
+    ('format_', 'swapped'),
+    [
+        ('jpeg', False),
+        ('png', False),
+        ('rgb8; jpeg compressed bgr8', False),
+        ('bgr8; png compressed bgr8', False),
+        ('rgb8; png compressed rgb8', True),
+    ],
+)
+def test_compressed_colour(message, format_, swapped):
+    smooth = np.full((48, 64, 3), (200, 120, 40), np.uint8)
+    stored = smooth if swapped else smooth[..., ::-1]
+    msg = message('sensor_msgs/msg/CompressedImage', compressed(format_, stored))
+    np.testing.assert_allclose(images.image_to_rgb(msg), smooth, atol=2)
+
+
+def test_compressed_grey_is_grey():
+    grey = np.full((8, 8), 77, np.uint8)
+    msg = SimpleNamespace(**compressed('mono8; png compressed ', grey))
+    np.testing.assert_array_equal(images.image_to_rgb(msg), np.full((8, 8, 3), 77))
+
+
+def test_compressed_depth(message):
+    depth = np.array([[0, 401], [1363, 65535]], np.uint16)
+    for format_, lead in (
+        ('16UC1; compressedDepth png', bytes(12)),
+        ('16UC1; compressedDepth', bytes(12)),
+        ('16UC1; png compressed ', b''),
+    ):
+        fields = compressed('png', depth, lead) | {'format': format_}
+        msg = message('sensor_msgs/msg/CompressedImage', fields)
+        np.testing.assert_allclose(images.image_to_depth(msg), depth / 1000.0, rtol=1e-6)
+
+
+def test_compressed_float_depth_is_inverse():
+    # compressed_depth_image_transport: v = A / z + B with A = D (D + 1), B = 1 - A / z_max.
+    a, b = 100.0 * 101.0, 1 - 100.0 * 101.0 / 10.0
+    z = np.array([[0.4, 1.3], [2.5, 9.0]])
+    stored = np.r_[np.round(a / z + b), [[0, 0]]].astype(np.uint16)
+    lead = np.int32(0).tobytes() + np.array([a, b], '<f4').tobytes()
+    msg = SimpleNamespace(**compressed('png', stored, lead))
+    msg.format = '32FC1; compressedDepth png'
+    decoded = images.image_to_depth(msg)
+    np.testing.assert_allclose(decoded[:2], z, rtol=0.01)
+    assert np.isnan(decoded[2]).all()
+    assert decoded.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ('fields', 'text'),
+    [
+        ({'format': 'jpeg', 'data': b''}, "'jpeg' of 0 bytes cannot be decoded"),
+        ({'format': 'jpeg', 'data': b'nonsense'}, 'of 8 bytes'),
+        ({'format': '16UC1; compressedDepth rvl', 'data': bytes(40)}, 'expected JPEG or PNG'),
+        ({'format': '16UC1; compressedDepth png', 'data': bytes(5)}, 'of 0 bytes'),
+        (compressed('jpeg', np.zeros((4, 4, 3), np.uint8)), 'holds no 16-bit depth'),
+        (
+            compressed('64FC1; png compressed', np.zeros((4, 4), np.uint16)),
+            "encoding '64FC1' is not supported",
+        ),
+    ],
+)
+def test_bad_compressed_images_are_named(fields, text):
+    with pytest.raises(MessageError) as caught:
+        images.image_to_depth(SimpleNamespace(**fields))
+    assert text in str(caught.value)
+    assert '\n' not in str(caught.value)
 
 
 # Camera
@@ -543,5 +619,5 @@ def test_topic_table_is_complete_and_typed():
 
 
 def test_opencv_has_every_conversion_of_the_table():
-    for _, conversion in decode.COLOR_ENCODINGS.values():
+    for _, conversion in images.COLOR_ENCODINGS.values():
         assert conversion is None or hasattr(cv2, conversion)

@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from pourit_ros.geometry import Pose
 from pourit_ros.messages import encode
-from pourit_ros.messages.decode import MessageError
+from pourit_ros.messages.errors import MessageError
 from pourit_ros.nodes.cdr import stamp_of
 from pourit_ros.nodes.pose_inputs import PoseInputs
 from pourit_ros.resources import find_resource

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..files import result_folder
 from ..labels_csv import LabelledFrame, write_labels
-from ..messages.decode import MessageError, image_to_rgb, stamp_to_ns
+from ..messages.decode import stamp_to_ns
+from ..messages.errors import MessageError
+from ..messages.images import image_to_rgb
 from .errors import BagError
 from .marks import MARKS, Change, MarksError
 from .reader import BagReader

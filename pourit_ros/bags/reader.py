@@ -17,7 +17,7 @@ from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from ..frames import AssemblerOptions, FrameAssembler
-from ..messages.decode import MessageError
+from ..messages.errors import MessageError
 from ..messages.rosbag import typestore
 from ..pipeline import Frame
 from .errors import BagError

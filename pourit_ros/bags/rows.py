@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike
 
 from ..files import replacing
 from ..messages.contract import NAMESPACE
-from ..messages.decode import NANOSECONDS, MessageError, scalars_from_msg, stamp_to_ns
+from ..messages.decode import NANOSECONDS, scalars_from_msg, stamp_to_ns
+from ..messages.errors import MessageError
 from ..pipeline import PourEstimate
 from .errors import BagError
 from .reader import BagReader

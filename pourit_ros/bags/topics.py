@@ -15,6 +15,7 @@ POSE = 'geometry_msgs/msg/PoseStamped'
 TF = 'tf2_msgs/msg/TFMessage'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
 
+# The type of each place as nodes take it; a bag's images may be compressed.
 TYPES = {
     'color': IMAGE,
     'info': CAMERA_INFO,
@@ -33,7 +34,7 @@ OUTPUTS = tuple(f'/{topic.name}' for topic in (*PERCEPTION, *MONITOR))
 
 @dataclass(frozen=True)
 class CameraTopics:
-    """Topic names; None: the bag has none."""
+    """Topic names; None: the bag has none. Images may be of type `COMPRESSED`."""
 
     color: str
     info: str
@@ -82,18 +83,19 @@ class _Finder:
 
     def find(self, place: str, rank: Callable[[str], int]) -> str | None:
         """The chosen topic, else the one with the highest rank above 0."""
-        wanted = TYPES[place]
+        wanted = (IMAGE, COMPRESSED) if TYPES[place] == IMAGE else (TYPES[place],)
         if place in self._chosen:
             name = self._chosen[place]
-            if self._types.get(name) != wanted:
+            if self._types.get(name) not in wanted:
                 kind = self._types.get(name)
-                problem = f'is {kind}, not {wanted}' if kind else 'is not in the bag'
+                problem = f'is {kind}, not {wanted[0]}' if kind else 'is not in the bag'
                 raise BagError(f'{place}: {name} {problem}; {self._listing()}')
             return name
+        # A raw image goes before the same one compressed.
         ranks = {
-            name: rank(name.lower())
+            name: 2 * rank(name.lower()) - (kind == COMPRESSED)
             for name, kind in self._types.items()
-            if kind == wanted and not name.endswith(OUTPUTS)
+            if kind in wanted and not name.endswith(OUTPUTS) and rank(name.lower()) > 0
         }
         best = max(ranks.values(), default=0)
         if best <= 0:
@@ -105,10 +107,7 @@ class _Finder:
 
     def required(self, place: str, name: str | None) -> str:
         if name is None:
-            hint = ''
-            if place == 'color' and COMPRESSED in self._types.values():
-                hint = ' (compressed images: decompress with image_transport republish)'
-            raise BagError(f'no {place} topic ({TYPES[place]}){hint}; {self._listing()}')
+            raise BagError(f'no {place} topic ({TYPES[place]}); {self._listing()}')
         return name
 
     def _listing(self) -> str:
@@ -126,7 +125,8 @@ def _rank_color(name: str) -> int:
 
 
 def _rank_info(name: str, color: str | None) -> int:
-    if color is not None and name == f'{color.lower().rsplit("/", 1)[0]}/camera_info':
+    image = (color or '').lower().removesuffix('/compressed')
+    if name == f'{image.rsplit("/", 1)[0]}/camera_info':
         return 3
     if any(word in name for word in NOT_COLOR):
         return 0

@@ -5,6 +5,6 @@ Decoding is duck-typed: it takes rclpy's messages and rosbags' dataclasses alike
 plain field dicts that `ros.fill` and `rosbag.build` turn into either.
 """
 
-from .decode import MessageError
+from .errors import MessageError
 
 __all__ = ['MessageError']

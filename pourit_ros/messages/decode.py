@@ -6,43 +6,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..errors import InputError
 from ..geometry import GeometryError, LiquidCloud, PinholeCamera, Pose
+from .errors import MessageError
 
 NANOSECONDS = 1_000_000_000
-
-# Encoding: bytes of a pixel, cv2's conversion to RGB (None: it is RGB).
-COLOR_ENCODINGS: dict[str, tuple[int, str | None]] = {
-    'rgb8': (3, None),
-    'bgr8': (3, 'COLOR_BGR2RGB'),
-    'rgba8': (4, 'COLOR_RGBA2RGB'),
-    'bgra8': (4, 'COLOR_BGRA2RGB'),
-    'mono8': (1, 'COLOR_GRAY2RGB'),
-    'bayer_rggb8': (1, 'COLOR_BayerRGGB2RGB'),
-    'bayer_bggr8': (1, 'COLOR_BayerBGGR2RGB'),
-    'bayer_gbrg8': (1, 'COLOR_BayerGBRG2RGB'),
-    'bayer_grbg8': (1, 'COLOR_BayerGRBG2RGB'),
-    'yuv422': (2, 'COLOR_YUV2RGB_UYVY'),
-    'yuv422_yuy2': (2, 'COLOR_YUV2RGB_YUY2'),
-}
-
-# REP 118: 16UC1 is the device's millimetres, 32FC1 metres.
-DEPTH_ENCODINGS: dict[str, tuple[str, float | None]] = {
-    '16UC1': ('u2', 1e-3),
-    'mono16': ('u2', 1e-3),
-    '32FC1': ('f4', None),
-}
 
 # Numbers of coefficients that OpenCV's distortion model takes.
 DISTORTION_LENGTHS = (0, 4, 5, 8, 12, 14)
 FLOAT32 = 7
 CLOUD_FIELDS = ('x', 'y', 'z', 'intensity', 'radius')
-
-
-class MessageError(InputError):
-    """A message that cannot be used; one line that says why."""
 
 
 def stamp_to_ns(stamp: Any) -> int:
@@ -54,64 +27,6 @@ def ns_to_stamp(ns: int) -> dict[str, int]:
     """Fields of a builtin_interfaces/Time."""
     sec, nanosec = divmod(int(ns), NANOSECONDS)
     return {'sec': sec, 'nanosec': nanosec}
-
-
-def image_to_rgb(msg: Any) -> NDArray[np.uint8]:
-    """Return a colour image as (H, W, 3) uint8 RGB; rgb8 is a view of the message's data."""
-    if msg.encoding not in COLOR_ENCODINGS:
-        raise MessageError(
-            f'colour encoding {msg.encoding!r} is not supported, '
-            f'expected one of {", ".join(COLOR_ENCODINGS)}'
-        )
-    size, conversion = COLOR_ENCODINGS[msg.encoding]
-    rows = _rows(msg, size)
-    pixels = rows.reshape(*rows.shape[:1], -1, size) if size > 1 else rows
-    if conversion is None:
-        return pixels
-    if conversion.startswith('COLOR_YUV') and msg.width % 2:
-        raise MessageError(f'a {msg.encoding} image has an even width, this one {msg.width}')
-    import cv2
-
-    rgb = cv2.cvtColor(pixels, getattr(cv2, conversion))
-    return np.asarray(rgb, dtype=np.uint8)
-
-
-def image_to_depth(msg: Any) -> NDArray[np.float32]:
-    """Return a depth image as (H, W) float32 m; 0, NaN or infinite where unknown."""
-    if msg.encoding not in DEPTH_ENCODINGS:
-        raise MessageError(
-            f'depth encoding {msg.encoding!r} is not supported, '
-            f'expected one of {", ".join(DEPTH_ENCODINGS)}'
-        )
-    code, scale = DEPTH_ENCODINGS[msg.encoding]
-    dtype = np.dtype(('>' if msg.is_bigendian else '<') + code)
-    raw = _rows(msg, dtype.itemsize).view(dtype)
-    if scale is None:
-        return raw.astype(np.float32, copy=False)
-    return np.multiply(raw, np.float32(scale), dtype=np.float32)
-
-
-def _rows(msg: Any, pixel_bytes: int) -> NDArray[np.uint8]:
-    """The image's rows (H, W * pixel_bytes) without their padding, as a view."""
-    width, height, step = int(msg.width), int(msg.height), int(msg.step)
-    if width < 1 or height < 1:
-        raise MessageError(f'{msg.encoding} image of {width}x{height} is empty')
-    if step < width * pixel_bytes:
-        raise MessageError(
-            f'{msg.encoding} image {width} wide needs {width * pixel_bytes} bytes a row, '
-            f'its step says {step}'
-        )
-    data = np.frombuffer(msg.data, dtype=np.uint8)
-    # The last row may come without its padding.
-    needed = (height - 1) * step + width * pixel_bytes
-    if len(data) < needed:
-        raise MessageError(
-            f'{msg.encoding} image of {width}x{height}, step {step}, is cut short: '
-            f'{len(data)} of {needed} bytes'
-        )
-    return np.lib.stride_tricks.as_strided(
-        data, (height, width * pixel_bytes), (step, 1), writeable=False
-    )
 
 
 def camera_from_info(msg: Any, width: int, height: int) -> PinholeCamera:

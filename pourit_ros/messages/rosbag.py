@@ -11,7 +11,7 @@ import numpy as np
 from rosbags.interfaces import Nodetype
 from rosbags.typesys import Stores, get_typestore
 
-from .decode import MessageError
+from .errors import MessageError
 
 
 @cache

@@ -8,10 +8,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ..bags.reader import BagReader, RecordedMessage
+from ..bags.reader import BagReader
+from ..bags.topics import COMPRESSED
 from ..frames import AssemblerOptions
-from ..messages import encode
+from ..messages import MessageError, encode
+from ..messages.decode import stamp_to_ns
+from ..messages.images import image_to_depth, image_to_rgb
 from ..pipeline import Frame
 from .cdr import stamp_of
 
@@ -40,7 +44,7 @@ class Step:
 
 
 class BagFeed:
-    """The camera's messages in the order of the bag, and the poses.
+    """The camera's messages in the order of the bag, images decompressed, and the poses.
 
     Pose topics are passed on as they are. A pose that the bag has on /tf only (or whose TF frame
     the options name) comes as a PoseStamped at each image's stamp, found as offline replay finds
@@ -105,7 +109,15 @@ class BagFeed:
             if place not in self._resolved
         }
         for message in bag.messages(topics):
-            yield _step(topics[message.topic], message)
+            place = topics[message.topic]
+            if message.type != COMPRESSED:
+                yield Step(place, message.data, stamp_of(message.data), message.stamp_ns)
+                continue
+            try:
+                yield _decompressed(place, bag.decode(message), message.stamp_ns)
+            except MessageError:
+                # Offline it gives no frame either.
+                continue
 
     def _first_info_first(self, steps: Iterator[Step]) -> Iterator[Step]:
         """Let the first camera info go ahead: no image can be answered without one."""
@@ -150,5 +162,8 @@ class _Poses:
                 yield Step(place, fields, frame.stamp_ns, color.recorded_ns)
 
 
-def _step(place: str, message: RecordedMessage) -> Step:
-    return Step(place, message.data, stamp_of(message.data), message.stamp_ns)
+def _decompressed(place: str, msg: Any, recorded_ns: int) -> Step:
+    stamp_ns = stamp_to_ns(msg.header.stamp)
+    array = image_to_rgb(msg) if place == 'color' else image_to_depth(msg)
+    content = encode.image(stamp_ns, msg.header.frame_id, array)
+    return Step(place, content, stamp_ns, recorded_ns)

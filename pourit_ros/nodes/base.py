@@ -11,8 +11,8 @@ from rclpy.lifecycle import TransitionCallbackReturn as Transition
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from ..messages.contract import Topic
-from ..messages.decode import MessageError
 from ..messages.encode import Fields
+from ..messages.errors import MessageError
 from ..messages.ros import fill, message_class
 from .diagnostics import Health
 from .failures import line, where

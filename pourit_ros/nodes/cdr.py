@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import struct
 
-from ..messages.decode import NANOSECONDS, MessageError
+from ..messages.decode import NANOSECONDS
+from ..messages.errors import MessageError
 
 # XCDR1: four bytes of encapsulation, the second of which is 1 for little endian.
 HEADER = 4

@@ -15,8 +15,9 @@ import numpy as np
 from ..control.pour_state import PourStateMachine
 from ..geometry import Container, Pose
 from ..messages.contract import MONITOR, monitor_messages
-from ..messages.decode import MessageError, cloud_from_msg, scalars_from_msg, stamp_to_ns
+from ..messages.decode import cloud_from_msg, scalars_from_msg, stamp_to_ns
 from ..messages.encode import string
+from ..messages.errors import MessageError
 from ..perception.segmentation import Segmentation
 from ..pipeline import Observation, PourEstimator
 from ..transforms import NoTransform

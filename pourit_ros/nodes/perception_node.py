@@ -14,7 +14,7 @@ from ..frames import AssemblerOptions, FrameAssembler
 from ..geometry import Container, PinholeCamera, PouringPlane, lift_mask
 from ..geometry.plane import PlaneMode
 from ..messages.contract import PERCEPTION, perception_messages
-from ..messages.decode import MessageError
+from ..messages.errors import MessageError
 from ..pipeline import Frame, PourObserver, SegmenterLike
 from .base import ManagedNode
 from .parameters import BASE_FRAME, POSE_TOLERANCE, TARGET_FRAME, Parameter

@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 from ..geometry import Pose
 from ..messages.decode import (
-    MessageError,
     pose_from_pose_stamped,
     pose_from_transform,
     stamp_to_ns,
 )
+from ..messages.errors import MessageError
 from ..transforms import NoTransform, TransformBuffer, frame_name
 
 # Pose topics become edges of the tree; no TF frame is called like this.
