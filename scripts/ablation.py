@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train variants of the recipes and score each, for the tables of docs/training.md.
+
+    python scripts/ablation.py OUT --data pours --val val --test real_dev --steps 600 --seeds 0 1 \
+        --encoder-init mobilenet_v2_imagenet.npz [--only twin] [-- --device cuda]
+
+Each run is OUT/NAME-SEED: recipe.yaml, the run, the scores of each set. Runs that have scores are
+not repeated, ones that were cut off go on. OUT/ablation.csv has a row for each.
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pourit_ros.resources import find_resource
+
+# Name: recipe, what is changed in it, and (optionally) the share of the pairs that it sees.
+VARIANTS: dict[str, tuple[str, dict[str, Any], float]] = {
+    'default': ('default', {}, 1.0),
+    'default-half_the_data': ('default', {}, 0.5),
+    'default-tenth_of_the_data': ('default', {}, 0.1),
+    'default-with_twins': ('default', {'loss': {'twin': 1.0}}, 1.0),
+    'default-one_scale': ('default', {'batch': {'scales': [1.0, 1.0]}}, 1.0),
+    'default-random_start': ('default', {'optimiser': {'frozen': 0}, 'start': None}, 1.0),
+    'default-mit_b0': (
+        'default',
+        {'network': {'encoder': 'mit_b0'}, 'optimiser': {'frozen': 0}, 'start': None},
+        1.0,
+    ),
+    'weak': ('weak', {}, 1.0),
+    'weak-no_twin': ('weak', {'loss': {'twin': 0.0}}, 1.0),
+    'weak-labels_only': ('weak', {'loss': {'twin': 0.0, 'contrast': 0.0}}, 1.0),
+    'weak-no_contrast': ('weak', {'loss': {'contrast': 0.0}}, 1.0),
+    'weak-area': ('weak', {'loss': {'twin': 0.0, 'contrast': 0.0, 'area': 1.0}}, 1.0),
+    'weak-nearly_mean_pooling': ('weak', {'network': {'sharpness': 0.5}}, 1.0),
+    'weak-nearly_max_pooling': ('weak', {'network': {'sharpness': 30.0}}, 1.0),
+}
+
+
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Replace single keys of a recipe's tables."""
+    recipe = {**base}
+    for table, values in changes.items():
+        recipe[table] = {**base[table], **values}
+    return recipe
+
+
+def subset(data: Path, share: float, out: Path) -> Path:
+    """Link the first pairs of a set into a folder."""
+    if share == 1.0:
+        return data
+    metas = sorted(data.glob('*_meta.json'))
+    out.mkdir(exist_ok=True)
+    for meta in metas[: round(share * len(metas))]:
+        stem = meta.name.removesuffix('_meta.json')
+        for suffix in ('_pos_rgb.jpg', '_neg_rgb.jpg', '_mask_visible.png', '_meta.json'):
+            link = out / f'{stem}{suffix}'
+            if not link.exists():
+                link.symlink_to(data.resolve() / link.name)
+    return out
+
+
+def run(name: str, seed: int, given: argparse.Namespace, extra: list[str]) -> dict[str, Any]:
+    """Train and score one variant; return its row."""
+    folder = given.out / f'{name}-{seed}'
+    folder.mkdir(parents=True, exist_ok=True)
+    base, changes, share = VARIANTS[name]
+    changes = dict(changes)
+    start = changes.pop('start', given.encoder_init)
+    recipe = yaml.safe_load(find_resource(f'config/train/{base}.yaml').read_text())
+    (folder / 'recipe.yaml').write_text(yaml.safe_dump(merged(recipe, changes)))
+    result = folder / 'run' / 'weights.safetensors'
+    pourit = [sys.executable, '-m', 'pourit_ros.cli.main']
+    if not result.is_file():
+        train = [*pourit, 'train', '--config', folder / 'recipe.yaml', '--out', folder / 'run',
+                 '--data', subset(given.data, share, folder / 'data'), '--val', given.val,
+                 '--steps', given.steps, '--seed', seed, *extra]  # fmt: skip
+        train += ['--encoder-init', start] if start else []
+        train += ['--resume'] if (folder / 'run' / 'checkpoint.ckpt').exists() else []
+        subprocess.run([str(word) for word in train], check=True)
+    row: dict[str, Any] = {'variant': name, 'seed': seed, 'steps': given.steps}
+    for test in (given.val, *given.test):
+        scores = folder / f'scores_{test.name}'
+        if not scores.is_dir():
+            score = [*pourit, 'eval', test, '--weights', result, '--out', scores]
+            subprocess.run([str(word) for word in score], check=True)
+        found = json.loads((scores / 'scores.json').read_text())
+        row |= {
+            f'{test.name} IoU': round(found['iou']['mean'], 3),
+            f'{test.name} tip px': round((found['tip_error_px'] or {'median': -1})['median'], 1),
+            f'{test.name} AUROC': round(found['presence']['auroc'], 4),
+            f'{test.name} recall': round(found['presence']['recall'], 3),
+            f'{test.name} alarms': round(found['presence']['false_alarms'], 3),
+        }
+    return row
+
+
+def main() -> None:
+    """Run what is asked for and write the table after each."""
+    own, extra = sys.argv[1:], []
+    if '--' in own:
+        own, extra = own[: own.index('--')], own[own.index('--') + 1 :]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('out', type=Path)
+    parser.add_argument('--data', type=Path, required=True)
+    parser.add_argument('--val', type=Path, required=True)
+    parser.add_argument('--test', type=Path, action='append', default=[])
+    parser.add_argument('--encoder-init', type=Path)
+    parser.add_argument('--steps', type=int, default=600)
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0])
+    parser.add_argument('--only', default='', help='variants whose name holds this')
+    given = parser.parse_args(own)
+    given.out.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for seed in given.seeds:
+        for name in (n for n in VARIANTS if given.only in n):
+            rows.append(run(name, seed, given, extra))
+            with (given.out / 'ablation.csv').open('w', newline='') as file:
+                table = csv.DictWriter(file, list(rows[0]))
+                table.writeheader()
+                table.writerows(rows)
+
+
+if __name__ == '__main__':
+    main()
