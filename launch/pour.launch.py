@@ -36,7 +36,7 @@ ARGUMENTS = {
     'base_frame': ('base', "The robot's base, z up."),
     'source_frame': ('', 'TF frame of the source container; empty: source_pose_topic.'),
     'target_frame': ('', 'TF frame of the target container; empty: target_pose_topic.'),
-    'color_topic': (f'{CAMERA}/color/image_raw', 'Colour image.'),
+    'color_topic': (f'{CAMERA}/color/image_raw', 'Colour image, without its transport.'),
     'camera_info_topic': (f'{CAMERA}/color/camera_info', 'Its intrinsics.'),
     'depth_topic': (f'{CAMERA}/aligned_depth_to_color/image_raw', 'Depth aligned to colour.'),
     'source_pose_topic': ('source_pose', 'PoseStamped of the source container.'),
@@ -89,8 +89,13 @@ def generate_launch_description() -> LaunchDescription:
                 ['weights', 'device', 'source', 'target', 'source_frame', *frames],
                 [
                     ('color/image', argument['color_topic']),
+                    ('color/image/compressed', [argument['color_topic'], '/compressed']),
                     ('color/camera_info', argument['camera_info_topic']),
                     ('depth/image', argument['depth_topic']),
+                    *(
+                        (f'depth/image/{transport}', [argument['depth_topic'], f'/{transport}'])
+                        for transport in ('compressed', 'compressedDepth')
+                    ),
                     *poses,
                 ],
             ),

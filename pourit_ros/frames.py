@@ -217,6 +217,18 @@ class FrameAssembler:
     def _expired(self, pending: _Pending, now_ns: int) -> bool:
         return pending.arrival_ns is not None and now_ns - pending.arrival_ns >= self._wait_ns
 
+    def reset(self, poses: bool) -> None:
+        """Forget images and depth, and the `poses`; camera info and static transforms stay."""
+        self._pending.clear()
+        self._ready.clear()
+        self._depths.clear()
+        self._depth_came = False
+        self._first_ns = self._newest_ns = None
+        if poses:
+            self._buffer.clear()
+            for track in self._tracks.values():
+                track.clear()
+
     def _time_jump(self, stamp_ns: int) -> None:
         while self._pending:
             pending = self._pending.popleft()

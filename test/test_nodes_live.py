@@ -421,6 +421,7 @@ class Client:
             name: self.node.create_publisher(message_class(kind), name, qos)
             for name, kind, qos in (
                 ('color/image', 'sensor_msgs/msg/Image', best_effort),
+                ('color/image/compressed', 'sensor_msgs/msg/CompressedImage', best_effort),
                 ('color/camera_info', 'sensor_msgs/msg/CameraInfo', best_effort),
                 ('source_pose', 'geometry_msgs/msg/PoseStamped', reliable),
                 ('camera_pose', 'geometry_msgs/msg/PoseStamped', reliable),
@@ -457,13 +458,13 @@ class Client:
         with self.came:
             return self.came.wait_for(condition, PATIENCE)
 
-    def subscribed(self, count):
+    def subscribed(self, count, image='color/image'):
         """Wait until the image has so many subscribers; nothing announces them."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             if all(
                 self.publishers[name].get_subscription_count() == count
-                for name in ('color/image', 'color/camera_info', 'source_pose')
+                for name in (image, 'color/camera_info', 'source_pose')
             ):
                 return True
             time.sleep(0.01)
@@ -481,6 +482,9 @@ class Client:
         self.send('target_pose', encode.pose_stamped(stamp, 'base', frame.T_base_target))
         self.send('color/camera_info', encode.camera_info(stamp, 'cam', frame.camera))
         self.send('color/image', encode.image(stamp, 'cam', frame.color) | changes)
+        data = cv2.imencode('.png', frame.color[..., ::-1])[1].reshape(-1)
+        packed = {'header': encode.header(stamp, 'cam'), 'format': 'png', 'data': data}
+        self.send('color/image/compressed', packed)
         return stamp
 
     def service(self, service_type, name):
@@ -512,7 +516,7 @@ class Client:
         return self.call(ChangeState, f'{node}/change_state', request, **options)
 
 
-CONFIGURE, ACTIVATE, DEACTIVATE = 1, 3, 4
+CONFIGURE, CLEANUP, ACTIVATE, DEACTIVATE = 1, 2, 3, 4
 
 
 @pytest.fixture(scope='module')
@@ -596,6 +600,56 @@ class TestNodes:
         ).results
         assert not result.successful
         assert 'clean it up first' in result.reason
+
+    def test_a_disabled_node_answers_nothing(self, nodes, client):
+        from std_srvs.srv import SetBool
+
+        def enable(data):
+            request = SetBool.Request(data=data)
+            return client.call(SetBool, 'liquid_perception/enable', request, attempts=6).success
+
+        assert enable(False)
+        ignored = client.show(6)
+        time.sleep(0.3)
+        assert enable(True)
+        answered = client.show(7)
+        assert client.wait(lambda: answered in client.answers)
+        assert ignored not in client.answers
+        nodes.check()
+
+    def test_reset_ends_a_fault(self, nodes, client):
+        from std_srvs.srv import Trigger
+
+        assert client.wait(lambda: client.states[-1] == 'fault')
+        assert client.call(Trigger, 'pour_monitor/reset', Trigger.Request(), attempts=6).success
+        assert client.wait(lambda: client.states[-1] == 'idle')
+        assert client.call(Trigger, 'liquid_perception/reset', Trigger.Request(), attempts=6)
+        # Poses were forgotten with the images, and come again with the next one.
+        stamp = client.show(2)
+        assert client.wait(lambda: stamp in client.answers)
+        nodes.check()
+
+    def test_compressed_images(self, nodes, client):
+        from rcl_interfaces.srv import SetParameters
+        from rclpy.parameter import Parameter
+
+        for transition in (DEACTIVATE, CLEANUP):
+            client.change_state('liquid_perception', transition)
+        request = SetParameters.Request()
+        parameter = Parameter('image_transport', value='compressed')
+        request.parameters = [parameter.to_parameter_msg()]
+        name = 'liquid_perception/set_parameters'
+        [result] = client.call(SetParameters, name, request, attempts=6).results
+        assert result.successful, result.reason
+        for transition in (CONFIGURE, ACTIVATE):
+            client.change_state('liquid_perception', transition)
+        assert client.subscribed(1, 'color/image/compressed')
+        assert client.publishers['color/image'].get_subscription_count() == 0
+        client.answers.clear()
+        stamp = client.show(3)
+        assert client.wait(lambda: stamp in client.answers)
+        assert client.answers[stamp]['present']
+        nodes.check()
 
     def test_ends_cleanly(self, nodes, client):
         for node in ('liquid_perception', 'pour_monitor', 'recorder'):

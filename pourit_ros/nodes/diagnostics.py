@@ -37,6 +37,7 @@ class Health:
         self._problem_is_new = False
         self._logged = -PERIOD
         self.active = False
+        self.paused = False
 
     def received(self) -> None:
         """An input of the kind that is answered came in."""
@@ -84,6 +85,8 @@ class Health:
             rates = self._received / elapsed, self._answered / elapsed
             if not self.active:
                 status.level, status.message = DiagnosticStatus.OK, 'not active'
+            elif self.paused:
+                status.level, status.message = DiagnosticStatus.OK, 'disabled by ~/enable'
             elif not self._received:
                 status.level, status.message = DiagnosticStatus.STALE, 'no input'
             elif self._problem_is_new:

@@ -21,10 +21,10 @@ from ..messages.errors import MessageError
 from ..perception.segmentation import Segmentation
 from ..pipeline import Observation, PourEstimator
 from ..transforms import NoTransform
-from .base import ManagedNode
 from .parameters import BASE_FRAME, POSE_TOLERANCE, TARGET_FRAME, Parameter
 from .pose_inputs import PoseInputs
 from .qos import POSE_DEPTH
+from .switch import SwitchedNode
 from .tf import subscribe_tf
 from .worker import Worker
 
@@ -47,7 +47,7 @@ PARAMETERS = (
 )
 
 
-class PourMonitor(ManagedNode):
+class PourMonitor(SwitchedNode):
     """Measures the lifted liquid against the target, and says how the pour stands."""
 
     def __init__(self) -> None:
@@ -74,14 +74,14 @@ class PourMonitor(ManagedNode):
 
     def activate(self) -> None:
         """Subscribe; the state starts as idle."""
+        super().activate()
         self._machine = PourStateMachine(
             self.value('start_after'), self.value('stop_after'), self.value('lost_after')
         )
         self._poses = PoseInputs(
             self.value('base_frame'), self.value('target_frame'), self.value('pose_tolerance')
         )
-        self._halves.clear()
-        self._seen = self._newest_ns = self._last_input = None
+        self._forget()
         self._worker = Worker(self._take, self._answer, self.failed)
         for role in ('camera', 'target'):
             self.subscribe(
@@ -99,8 +99,7 @@ class PourMonitor(ManagedNode):
             'sensor_msgs/msg/PointCloud2', 'liquid/points',
             partial(self._on_half, 'points'), MAX_HALVES,
         )  # fmt: skip
-        self._state = self._machine.state
-        self.send('pour_state', string(self._state))
+        self._restart()
         self._worker.start()
         if self.value('stale_after') > 0:
             self._watch.reset()
@@ -116,6 +115,25 @@ class PourMonitor(ManagedNode):
         """Forget the target."""
         self._estimator = None
 
+    def reset(self, poses: bool) -> None:
+        """See SwitchedNode; the state, a fault too, starts anew as idle."""
+        assert self._worker is not None
+        with self._worker.lock:
+            self._forget()
+            if poses:
+                self._poses.clear()
+        self._restart()
+
+    def _forget(self) -> None:
+        self._halves.clear()
+        self._seen = self._newest_ns = self._last_input = None
+
+    def _restart(self) -> None:
+        with self._state_lock:
+            self._machine.reset()
+            self._state = self._machine.state
+            self.send('pour_state', string(self._state))
+
     def _on_pose(self, take_in: Callable[..., None], *arguments: Any) -> None:
         assert self._worker is not None
         with self._worker.lock:
@@ -126,6 +144,8 @@ class PourMonitor(ManagedNode):
 
     def _on_half(self, name: str, message: Any) -> None:
         """Join probability and points of one frame by their stamp."""
+        if not self.enabled:
+            return
         assert self._worker is not None
         stamp_ns = stamp_to_ns(message.header.stamp)
         with self._worker.lock:

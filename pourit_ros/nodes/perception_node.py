@@ -16,9 +16,9 @@ from ..geometry.plane import PlaneMode
 from ..messages.contract import PERCEPTION, perception_messages
 from ..messages.errors import MessageError
 from ..pipeline import Frame, PourObserver, SegmenterLike
-from .base import ManagedNode
 from .parameters import BASE_FRAME, POSE_TOLERANCE, TARGET_FRAME, Parameter
 from .qos import DEPTH_DEPTH, IMAGE_DEPTH, POSE_DEPTH
+from .switch import SwitchedNode
 from .tf import subscribe_tf
 from .worker import Worker
 
@@ -45,12 +45,24 @@ PARAMETERS = (
     BASE_FRAME,
     POSE_TOLERANCE,
     Parameter('wait', 0.15, 'How long an image waits for late depth and poses, s.', high=2.0),
+    Parameter(
+        'image_transport',
+        'raw',
+        'raw: color/image; compressed: color/image/compressed.',
+        choices=('raw', 'compressed'),
+    ),
+    Parameter(
+        'depth_image_transport',
+        'raw',
+        'raw: depth/image; else depth/image/compressed or depth/image/compressedDepth, PNG.',
+        choices=('raw', 'compressed', 'compressedDepth'),
+    ),
     Parameter('use_depth', True, 'Use depth/image where it comes.'),
     Parameter('depth_slop', 0.017, 'How far depth may be from its image in time, s.', high=1.0),
 )
 
 
-class LiquidPerception(ManagedNode):
+class LiquidPerception(SwitchedNode):
     """Segments the newest complete frame; one worker thread owns the model.
 
     Callbacks only fill the assembler, so that an image never waits behind an inference: while the
@@ -82,6 +94,7 @@ class LiquidPerception(ManagedNode):
 
     def activate(self) -> None:
         """Subscribe and start the worker."""
+        super().activate()
         self._assembler = FrameAssembler(
             AssemblerOptions(
                 source_frame=self.value('source_frame'),
@@ -94,15 +107,16 @@ class LiquidPerception(ManagedNode):
             )
         )
         assembler, feed = self._assembler, self._feed
-        image, pose = 'sensor_msgs/msg/Image', 'geometry_msgs/msg/PoseStamped'
-        info = 'sensor_msgs/msg/CameraInfo'
+        pose, info = 'geometry_msgs/msg/PoseStamped', 'sensor_msgs/msg/CameraInfo'
         self.subscribe(info, 'color/camera_info', partial(feed, assembler.info), IMAGE_DEPTH)
         for role in ('source', 'camera', 'target'):
             self.subscribe(pose, f'{role}_pose', partial(feed, assembler.pose, role), POSE_DEPTH)
         subscribe_tf(self, partial(feed, assembler.transforms))
         if self.value('use_depth'):
-            self.subscribe(image, 'depth/image', partial(feed, assembler.depth), DEPTH_DEPTH)
-        self.subscribe(image, 'color/image', self._on_color, IMAGE_DEPTH)
+            topic = image_topic('depth/image', self.value('depth_image_transport'))
+            self.subscribe(*topic, partial(feed, assembler.depth), DEPTH_DEPTH)
+        topic = image_topic('color/image', self.value('image_transport'))
+        self.subscribe(*topic, self._on_color, IMAGE_DEPTH)
         self._worker = Worker(self._take, self._answer, self.failed)
         self._worker.start()
 
@@ -116,7 +130,15 @@ class LiquidPerception(ManagedNode):
         """Free the model."""
         self._observer = None
 
+    def reset(self, poses: bool) -> None:
+        """See SwitchedNode."""
+        assert self._worker is not None
+        with self._worker.lock:
+            self._assembler.reset(poses)
+
     def _on_color(self, message: Any) -> None:
+        if not self.enabled:
+            return
         self.health.received()
         self._feed(self._assembler.color, message)
 
@@ -158,6 +180,13 @@ class LiquidPerception(ManagedNode):
             self.health.fact(f'dropped: {cause}', count)
         for companion, skew in skews.items():
             self.health.fact(f'skew of {companion} (ms)', f'{skew * 1e-6:.1f}')
+
+
+def image_topic(topic: str, transport: str) -> tuple[str, str]:
+    """Type and name of an image's topic, by image_transport's convention."""
+    if transport == 'raw':
+        return 'sensor_msgs/msg/Image', topic
+    return 'sensor_msgs/msg/CompressedImage', f'{topic}/{transport}'
 
 
 def _warm_up(segmenter: SegmenterLike) -> None:

@@ -74,6 +74,10 @@ class PoseInputs:
         """Time was set back to `now_ns`: forget what is later, keep what came with the jump."""
         self._buffer.set_back(now_ns)
 
+    def clear(self) -> None:
+        """Forget all poses but the static transforms."""
+        self._buffer.clear()
+
     def _add(self, parent: str, child: str, stamp_ns: int, pose: Pose, static: bool) -> None:
         try:
             self._buffer.add(parent, child, stamp_ns, pose, static)
