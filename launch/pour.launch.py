@@ -3,23 +3,45 @@
 
 ros2 launch pourit_ros pour.launch.py base_frame:=fr3_link0 source_frame:=bottle target_frame:=cup
 
-The camera's topics default to those of realsense2_camera, which needs align_depth.enable:=true and
-enable_sync:=true. Give the driver the same FASTRTPS_DEFAULT_PROFILES_FILE (see
-config/fastdds_large_images.xml), or large images are lost between the two processes.
+`camera` chooses the topics of a driver: realsense (realsense2_camera, which needs
+align_depth.enable:=true and enable_sync:=true) or azure_kinect (azure_kinect_ros_driver, which
+aligns depth by itself); single topics are changed by their own arguments. Give the driver the
+same FASTRTPS_DEFAULT_PROFILES_FILE (see config/fastdds_large_images.xml), or large images are lost
+between the two processes.
 """
 
 import os
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from pourit_ros.ros_processes import profile_for_large_images
 
-CAMERA = '/camera/camera'
+# Topics by driver; its node in the namespace that the driver gives itself.
+CAMERAS = {
+    'realsense': {
+        'color': '/camera/camera/color/image_raw',
+        'camera_info': '/camera/camera/color/camera_info',
+        'depth': '/camera/camera/aligned_depth_to_color/image_raw',
+    },
+    'azure_kinect': {
+        'color': '/rgb/image_raw',
+        'camera_info': '/rgb/camera_info',
+        'depth': '/depth_to_rgb/image_raw',
+    },
+}
+
+
+def topic_of(what: str) -> PythonExpression:
+    """The topic of the driver that `camera` names."""
+    topics = {name: topics[what] for name, topics in CAMERAS.items()}
+    return PythonExpression([f"{topics}['", LaunchConfiguration('camera'), "']"])
+
+
 ARGUMENTS = {
     'namespace': ('pourit', 'Namespace of the nodes.'),
     'params_file': (
@@ -36,9 +58,10 @@ ARGUMENTS = {
     'base_frame': ('base', "The robot's base, z up."),
     'source_frame': ('', 'TF frame of the source container; empty: source_pose_topic.'),
     'target_frame': ('', 'TF frame of the target container; empty: target_pose_topic.'),
-    'color_topic': (f'{CAMERA}/color/image_raw', 'Colour image, without its transport.'),
-    'camera_info_topic': (f'{CAMERA}/color/camera_info', 'Its intrinsics.'),
-    'depth_topic': (f'{CAMERA}/aligned_depth_to_color/image_raw', 'Depth aligned to colour.'),
+    'camera': ('realsense', 'Whose topics: realsense, azure_kinect.'),
+    'color_topic': (topic_of('color'), 'Colour image, without its transport.'),
+    'camera_info_topic': (topic_of('camera_info'), 'Its intrinsics.'),
+    'depth_topic': (topic_of('depth'), 'Depth aligned to colour.'),
     'source_pose_topic': ('source_pose', 'PoseStamped of the source container.'),
     'target_pose_topic': ('target_pose', 'PoseStamped of the target container.'),
     'camera_pose_topic': ('camera_pose', 'PoseStamped of the optical frame; else TF.'),
@@ -72,7 +95,12 @@ def generate_launch_description() -> LaunchDescription:
         )
 
     actions = [
-        DeclareLaunchArgument(name, default_value=default, description=description)
+        DeclareLaunchArgument(
+            name,
+            default_value=default,
+            description=description,
+            choices=list(CAMERAS) if name == 'camera' else None,
+        )
         for name, (default, description) in ARGUMENTS.items()
     ]
     # Other middlewares do not read them.
