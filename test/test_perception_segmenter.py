@@ -14,10 +14,12 @@ import torch
 
 from pourit_ros.geometry.region import Region
 from pourit_ros.perception import Segmentation, Segmenter
+from pourit_ros.perception.backends import TorchBackend
 from pourit_ros.perception.classifier import LiquidClassifier
+from pourit_ros.perception.masks import keep_stream
 from pourit_ros.perception.multiscale import multi_scale_cam
 from pourit_ros.perception.published_network import PublishedNetwork
-from pourit_ros.perception.segmenter import _fit_region
+from pourit_ros.perception.views import closer_view, region_view, whole_view
 from pourit_ros.perception.weights import PUBLISHED, WeightsMetadata, save_weights
 
 METADATA = WeightsMetadata(96, 0.0, 0.5, 'random', 'Apache-2.0', 'torch.manual_seed')
@@ -76,10 +78,10 @@ def test_any_shape(segmenter, shape):
     assert not (result.mask & (result.cam <= METADATA.mask_threshold)).any()
 
 
-def test_square_image_is_what_the_network_says(segmenter, model):
-    """No letterbox, no resize but the CAM's."""
+def test_square_image_is_what_the_network_says(model):
+    """No letterbox, no resize but the CAM's, and without a mask no second look."""
     rgb = skimage.data.coffee()[100:196, 200:296]
-    result = segmenter.segment(rgb)
+    result = Segmenter(model, replace(METADATA, mask_threshold=1.0)).segment(rgb)
     with torch.inference_mode():
         output = model(model.normalise(torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None]))
         logits = torch.nn.functional.interpolate(output.cam, scale_factor=4.0, mode='bilinear')
@@ -93,7 +95,7 @@ def test_mask_is_one_stream_above_the_threshold(model):
     threshold = float(np.quantile(cam, 0.9))
     result = Segmenter(model, replace(METADATA, mask_threshold=threshold)).segment(rgb)
     assert 0 < result.mask.sum() < 0.1 * cam.size
-    assert not (result.mask & (cam <= threshold)).any()
+    assert not (result.mask & (result.cam <= threshold)).any()
 
 
 def test_no_liquid_no_mask(model):
@@ -153,7 +155,9 @@ def test_scale_of_a_region(segmenter):
     """Towards 1000 px/m, within 256 px, sides multiples of 32."""
 
     def size(width, height, pixels_per_metre):
-        return _fit_region(Region(10, 20, 10 + width, 20 + height, pixels_per_metre)).size
+        return region_view(
+            Region(10, 20, 10 + width, 20 + height, pixels_per_metre)
+        ).letterbox.size
 
     assert size(100, 200, 1000.0) == (224, 128)
     assert size(100, 50, 500.0) == (128, 224)
@@ -161,6 +165,51 @@ def test_scale_of_a_region(segmenter):
     assert size(400, 200, 2000.0) == (128, 224)
     assert size(900, 300, 1000.0) == (96, 256)
     assert size(300, 600, 5000.0) == (224, 128)
+
+
+def stripe(height, width, rows, columns):
+    mask = np.zeros((height, width), np.bool_)
+    mask[slice(*rows), slice(*columns)] = True
+    return mask
+
+
+def test_closer_view_of_a_stream():
+    mask = stripe(480, 640, (100, 200), (300, 306))
+    view = closer_view(mask, 0.6)
+    # 6 px wide (600 px over a diagonal of 100.2), margin 25 + 12 px, towards 12 px: twice.
+    assert view.window == (slice(63, 236), slice(263, 342))
+    assert view.scale == pytest.approx(256 / 173, rel=0.02)
+    # At most three times as large as before, but for sides of multiples of 32.
+    assert closer_view(mask, 0.2).letterbox.size == (128, 64)
+    # A stream that was seen as wide already, none, and one at the image's edge.
+    assert closer_view(stripe(480, 640, (100, 200), (300, 330)), 0.8) is None
+    assert closer_view(np.zeros((48, 64), np.bool_), 1.0) is None
+    assert closer_view(stripe(48, 64, (0, 48), (60, 64)), 0.5).window[0] == slice(0, 48)
+    single = closer_view(stripe(48, 64, (20, 21), (30, 31)), 1.0)
+    assert single.letterbox.image_size[0] >= 1
+
+
+def test_a_second_look_is_a_closer_one(model):
+    """Where the first look finds a stream, the CAM is the mean of two; elsewhere it stays."""
+    rgb = skimage.data.coffee()
+    first = whole_view(rgb.shape[:2], METADATA.input_size)
+    backend = TorchBackend(model, torch.device('cpu'))
+
+    def look(view):
+        letterbox = view.letterbox
+        cam = backend.run(letterbox.apply(rgb[view.window]), letterbox.valid()).cam
+        return letterbox.restore(cam)
+
+    logits = look(first)
+    cam = 1 / (1 + np.exp(-logits))
+    threshold = float(np.quantile(cam, 0.99))
+    closer = closer_view(keep_stream(cam > threshold, cam), first.scale)
+    expected = cam.copy()
+    mean = (logits[closer.window] + look(closer)) / 2
+    expected[closer.window] = 1 / (1 + np.exp(-mean))
+    assert np.abs(expected - cam).max() > 0.01
+    result = Segmenter(model, replace(METADATA, mask_threshold=threshold)).segment(rgb)
+    np.testing.assert_allclose(result.cam, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize('box', [(0, 0, 1, 1), (63, 2, 64, 48), (0, 47, 64, 48), (3, 5, 20, 40)])

@@ -14,24 +14,15 @@ import torch
 from ..errors import InputError
 from .backends import Backend, TorchBackend
 from .classifier import LiquidClassifier
-from .letterbox import Letterbox
 from .masks import keep_stream
 from .multiscale import merge_mirror, min_max, with_mirror
 from .onnx_weights import OnnxBackend, load_onnx
 from .published_network import PublishedNetwork
 from .segmentation import ImageRegion, Segmentation
+from .views import View, closer_view, region_view, whole_view
 from .weights import WeightsMetadata, find_weights, load_weights
 
 Image = npt.NDArray[np.uint8]
-
-# How a region is scaled: a stream of 10 mm gets 10 px, as most of those that the network learned.
-# 0.8 and 1.3 times that, and 320 px below, score lower on rendered pours.
-PIXELS_PER_METRE = 1000.0
-SCALES = (0.35, 2.0)
-# The longer side of what a region is scaled to at most, and what both sides are multiples of: few
-# shapes, so that kernels chosen for a shape are chosen once.
-LONGEST_SIDE = 256
-SIDE_STEP = 32
 
 
 class _Reader(Protocol):
@@ -116,37 +107,47 @@ class Segmenter:
 
 
 class _LiquidReader:
-    """One pass; the CAM is the sigmoid of the map, its threshold absolute."""
+    """The CAM is the sigmoid of the map, its threshold absolute.
+
+    A region is seen at its scale. A whole image is looked at twice: as it is, and where that
+    shows liquid, closer; there the CAM's logits are the mean of both looks.
+    """
 
     def __init__(self, backend: Backend, metadata: WeightsMetadata) -> None:
         self._backend = backend
         self._metadata = metadata
 
     def __call__(self, rgb: Image, region: ImageRegion | None) -> Segmentation:
+        metadata = self._metadata
         if region is None:
-            window = (slice(None), slice(None))
-            letterbox = _fit(rgb, self._metadata)
+            view = whole_view(rgb.shape[:2], metadata.input_size)
         else:
-            window = (slice(region.y0, region.y1), slice(region.x0, region.x1))
-            letterbox = _fit_region(region)
-        part = rgb[window]
-        output = self._backend.run(letterbox.apply(part), letterbox.valid())
+            view = region_view(region)
+        logits, pooled = self._look(rgb, view)
         # The pooling takes the mean of exp(r c) over the cells. The cells outside of the region
         # were not looked at and count as zeros, so that the same stream has the same presence
         # whatever the region's size.
-        share = part.size / rgb.size
-        logit = output.presence + self._backend.presence_slope * math.log(share)
+        share = logits.size / (rgb.shape[0] * rgb.shape[1])
+        logit = pooled + self._backend.presence_slope * math.log(share)
         probability = 1 / (1 + math.exp(-logit)) if logit > -700 else 0.0
-        # Logits are interpolated, not probabilities: those have no slope where they saturate.
-        logits = letterbox.restore(output.cam)
+        present = probability > metadata.presence_threshold
         cam = np.zeros(rgb.shape[:2], np.float32)
-        cam[window] = torch.from_numpy(logits).sigmoid_().numpy()
-        present = probability > self._metadata.presence_threshold
+        cam[view.window] = _sigmoid(logits)
+        mask = np.zeros(cam.shape, np.bool_)
         if present:
-            mask = keep_stream(cam > self._metadata.mask_threshold, cam)
-        else:
-            mask = np.zeros(cam.shape, np.bool_)
+            mask = keep_stream(cam > metadata.mask_threshold, cam)
+            closer = closer_view(mask, view.scale) if region is None else None
+            if closer is not None:
+                again, _ = self._look(rgb, closer)
+                cam[closer.window] = _sigmoid((logits[closer.window] + again) / 2)
+                mask = keep_stream(cam > metadata.mask_threshold, cam)
         return Segmentation(probability, present, cam, mask)
+
+    def _look(self, rgb: Image, view: View) -> tuple[npt.NDArray[np.float32], float]:
+        """Logits at the pixels of the view's window, and the pooled one."""
+        output = self._backend.run(view.letterbox.apply(rgb[view.window]), view.letterbox.valid())
+        # Logits are interpolated, not probabilities: those have no slope where they saturate.
+        return view.letterbox.restore(output.cam), output.presence
 
 
 class _PublishedReader:
@@ -165,7 +166,7 @@ class _PublishedReader:
 
     @torch.inference_mode()
     def __call__(self, rgb: Image, region: ImageRegion | None) -> Segmentation:
-        letterbox = _fit(rgb, self._metadata)
+        letterbox = whole_view(rgb.shape[:2], self._metadata.input_size).letterbox
         images = self._model.normalise(_to_batch(letterbox.apply(rgb), self._device))
         logits, maps = self._model.logits_and_cam(with_mirror(images))
         probability = logits.mean().sigmoid().item()
@@ -179,17 +180,8 @@ class _PublishedReader:
         return Segmentation(probability, present, cam, cam > self._metadata.mask_threshold)
 
 
-def _fit(rgb: Image, metadata: WeightsMetadata) -> Letterbox:
-    return Letterbox.fit(rgb.shape[:2], (metadata.input_size, metadata.input_size))
-
-
-def _fit_region(region: ImageRegion) -> Letterbox:
-    """Scale a region as training scaled streams, within `LONGEST_SIDE`."""
-    size = (region.y1 - region.y0, region.x1 - region.x0)
-    scale = float(np.clip(PIXELS_PER_METRE / region.pixels_per_metre, *SCALES))
-    scale = min(scale, LONGEST_SIDE / max(size))
-    height, width = (SIDE_STEP * math.ceil(side * scale / SIDE_STEP) for side in size)
-    return Letterbox.fit(size, (height, width))
+def _sigmoid(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    return torch.from_numpy(logits).sigmoid().numpy()
 
 
 def _to_batch(rgb: Image, device: torch.device) -> torch.Tensor:
