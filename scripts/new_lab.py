@@ -2,9 +2,9 @@
 """Record a lab that no shipped weights know: bags to learn from, and labelled pictures to test on.
 
 One camera, one arm, one bottle, ray-cast plainly instead of path-traced; the arm moves while it
-pours. Writes OUT/bags/NAME (rosbag2) with OUT/bags/marks.csv for
-`pourit collect`, and OUT/test/{pos,neg,mask} of other pours for `pourit eval`; no mask goes to
-training. The worked example of docs/training.md. Run it as
+pours. Writes rosbag2 recordings OUT/learn/NAME and OUT/hold_out/NAME, when liquid flows in them,
+OUT/learn.csv and OUT/hold_out.csv, and of other pours OUT/test/{pos,neg,mask}; no mask goes to
+training. It is the worked example of docs/training.md:
 
     python scripts/new_lab.py lab
 """
@@ -21,14 +21,16 @@ from pourit_ros.files import result_folder
 from pourit_ros.synth.sequence import PourPlan, pour_sequence
 
 SIZE, RATE = (480, 360), 8.0
-LEARNT = (
-    ('water', PourPlan()),
-    ('tea', PourPlan(flow_from=1.6, flow_until=4.2, first_offset=0.03)),
-    ('juice', PourPlan(flow_from=1.4, height=0.09)),
-    ('milk', PourPlan(flow_from=1.5, flow_until=4.5, first_offset=0.04)),
-)
-# The same motions with an empty bottle: without them, the bottle's pose tells wet from dry.
-EMPTY = (PourPlan(empty=True), PourPlan(empty=True, first_offset=0.03, height=0.09))
+LEARN = {
+    'water': PourPlan(),
+    'tea': PourPlan(flow_from=1.6, flow_until=4.2, first_offset=0.03),
+    'juice': PourPlan(flow_from=1.4, height=0.09),
+    'milk': PourPlan(flow_from=1.5, flow_until=4.5, first_offset=0.04),
+    # The same motions with an empty bottle: without them, the bottle's pose tells wet from dry.
+    'empty_low': PourPlan(empty=True),
+    'empty_high': PourPlan(empty=True, first_offset=0.03, height=0.09),
+}
+HOLD_OUT = {'tea': PourPlan(first_offset=0.02, height=0.07)}
 TESTED = (
     ('water', PourPlan(flow_from=1.5, first_offset=0.035, height=0.095)),
     ('tea', PourPlan(flow_from=1.4, flow_until=4.4, height=0.06)),
@@ -39,20 +41,18 @@ TESTED = (
 LEAST = 30
 
 
-def record(folder: Path) -> None:
+def record(folder: Path, pours: dict[str, PourPlan]) -> None:
     """Write the bags and when liquid flows in them."""
-    with (folder / 'marks.csv').open('w', newline='') as file:
+    folder.mkdir()
+    with folder.with_suffix('.csv').open('w', newline='') as file:
         table = csv.writer(file)
         table.writerow(['bag', 'time', 'liquid'])
-        for number, (liquid, plan) in enumerate(LEARNT):
+        for name, plan in pours.items():
+            liquid = 'water' if plan.empty else name
             frames = pour_sequence(plan, RATE, SIZE, liquid)
-            write_pour_bag(folder / f'{number}_{liquid}', (item.frame for item in frames))
-            table.writerow([f'{number}_{liquid}', plan.flow_from, 1])
-            table.writerow([f'{number}_{liquid}', plan.flow_until, 0])
-        for number, plan in enumerate(EMPTY):
-            frames = pour_sequence(plan, RATE, SIZE)
-            write_pour_bag(folder / f'empty_{number}', (item.frame for item in frames))
-            table.writerow([f'empty_{number}', 0, 0])
+            write_pour_bag(folder / name, (item.frame for item in frames))
+            flow = [] if plan.empty else [(plan.flow_from, 1), (plan.flow_until, 0)]
+            table.writerows((name, time, liquid) for time, liquid in [(0, 0), *flow])
 
 
 def draw_test(folder: Path) -> None:
@@ -73,6 +73,6 @@ def draw_test(folder: Path) -> None:
 
 if __name__ == '__main__':
     with result_folder(Path(sys.argv[1])) as out:
-        (out / 'bags').mkdir()
-        record(out / 'bags')
+        record(out / 'learn', LEARN)
+        record(out / 'hold_out', HOLD_OUT)
         draw_test(out / 'test')

@@ -16,7 +16,7 @@ from pourit_ros.perception.weights import WeightsMetadata, load_weights, save_we
 from pourit_ros.synth.dataset import make_dataset
 from pourit_ros.synth.engines import CompositeEngine
 from pourit_ros.training.batches import Cropper
-from pourit_ros.training.calibration import best_split, calibrate, platt
+from pourit_ros.training.calibration import best_split, calibrate, platt, steady_threshold
 from pourit_ros.training.config import ConfigError, load_config
 from pourit_ros.training.data_sets import DataError, RenderedPairs, fingerprint, open_data
 from pourit_ros.training.fit import CHECKPOINT, WEIGHTS, Run, fit, make_fabric
@@ -325,6 +325,19 @@ def test_platt_of_separated_scores_is_finite():
 def test_split_by_hand():
     wet, dry = np.array([0.9, 0.8, 0.3]), np.array([0.1, 0.3])
     assert best_split(wet, dry) == pytest.approx(0.55)
+
+
+def test_a_threshold_near_a_half_is_kept_where_another_is_hardly_better():
+    count = len(np.arange(0.1, 0.96, 0.05))
+    rng = np.random.default_rng(0)
+    level = rng.uniform(0.3, 0.9, 50)[:, None]
+    flat = level + np.linspace(0.02, 0, count)
+    assert steady_threshold(flat) == 8  # 0.5, although 0.1 is best by 0.009
+    steep = level + np.linspace(0.5, 0, count)
+    # A standard error of 0.024 is less than a step of 0.029.
+    assert level.std(ddof=1) / np.sqrt(50) < 0.5 / (count - 1)
+    assert steady_threshold(steep) == 0
+    assert steady_threshold(steep[:1]) == 0
 
 
 def test_calibrated_weights_can_be_saved_and_read(pairs, labelled, tmp_path):

@@ -21,7 +21,10 @@ _THRESHOLDS = np.round(np.arange(0.1, 0.96, 0.05), 2)
 
 @dataclass(frozen=True)
 class Calibration:
-    """Thresholds for a weights file, and the scores that they reach on the held-out pairs."""
+    """Thresholds for a weights file, and the scores that they reach on the held-out pairs.
+
+    `mask_iou`: mean over the pictures with liquid, 0 where it was missed.
+    """
 
     metadata: WeightsMetadata
     mask_iou: float | None
@@ -81,21 +84,40 @@ def best_split(wet: npt.NDArray[np.floating], dry: npt.NDArray[np.floating]) -> 
     return float(middles[best[len(best) // 2]])
 
 
+def steady_threshold(overlaps: npt.NDArray[np.floating]) -> int:
+    """Number of the threshold nearest to 1/2 that is as good as the best, but for chance.
+
+    The CAM is trained as a share of liquid, so that 1/2 is where it should be cut; the best
+    threshold of some pictures is far from it where a few streams are hardly visible. As good:
+    within one standard error of the best mean (Breiman et al., 'Classification and Regression
+    Trees', 1984, 3.4.3).
+
+    overlaps: (N, T) IoU of each picture at each of `_THRESHOLDS`.
+    """
+    mean = overlaps.mean(0)
+    best = int(mean.argmax())
+    count = len(overlaps)
+    error = float(overlaps[:, best].std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0
+    good = mean >= mean[best] - error
+    return int(np.where(good, np.abs(_THRESHOLDS - 0.5), np.inf).argmin())
+
+
 def calibrate(
     network: LiquidClassifier, metadata: WeightsMetadata, held_out: DataSet
 ) -> Calibration:
     """Set the network's presence scale and bias, and choose both thresholds of the metadata.
 
     Pictures go through the `Segmenter` as they do at work: letterboxed to `input_size`, masks at
-    the pictures' resolution and cleaned. The mask threshold has the highest mean IoU over the wet
-    pictures (coverage ≥ 1/2 is liquid); without masks it stays what the metadata says. The
-    presence threshold has the highest balanced accuracy.
+    the pictures' resolution and cleaned. The presence threshold has the highest balanced
+    accuracy. The mask threshold is the `steady_threshold` of the wet pictures in which liquid is
+    found with it (coverage ≥ 1/2 is liquid); without masks it stays what the metadata says.
 
     `held_out` has pictures with and without liquid (`has_both`).
     """
     network.presence.scale.data.fill_(1)
     network.presence.bias.data.zero_()
-    segmenter = Segmenter(network, metadata)
+    # As if liquid were found in all, so that all masks are as at work.
+    segmenter = Segmenter(network, replace(metadata, presence_threshold=0.0))
     scores: dict[bool, list[float]] = {True: [], False: []}
     overlaps = []
     for sample in (held_out[k] for k in range(len(held_out))):
@@ -115,9 +137,11 @@ def calibrate(
     chosen = replace(metadata, presence_threshold=round(split, 4))
     iou = None
     if overlaps:
-        mean = np.mean(overlaps, 0)
-        iou = float(mean.max())
-        chosen = replace(chosen, mask_threshold=float(_THRESHOLDS[mean.argmax()]))
+        found = wet > split
+        table = np.array(overlaps)
+        number = steady_threshold(table[found] if found.any() else table)
+        iou = float((table[:, number] * found).mean())
+        chosen = replace(chosen, mask_threshold=float(_THRESHOLDS[number]))
     ranked = auroc(wet, dry)
     assert ranked is not None
     return Calibration(
