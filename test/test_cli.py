@@ -159,7 +159,8 @@ def test_lift_with_network_and_with_own_masks(pour, tmp_path):
         (row,) = read_csv(out / 'estimates.csv')
         assert row['frame'] == 'a'
         assert row['present'] == '1'
-        assert 0.1 < float(row['lowest_z']) < 0.2
+        # The rim is at 0.105 m; over its near side one sees a little into the cup.
+        assert 0.09 < float(row['lowest_z']) < 0.2
         for name in ('a_lift.png', 'a_liquid.ply', 'a_scene.ply'):
             assert (out / name).stat().st_size > 1000
     # The network's own answer is near the truth: the bottle pours into the cup.
