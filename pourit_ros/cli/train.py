@@ -52,7 +52,7 @@ def train(
     devices: Annotated[int, typer.Option(min=1, help='GPUs, or CPU processes.')] = 1,
     precision: Annotated[Precision, typer.Option(help='Of arithmetic.')] = Precision.float32,
     threads: Threads = None,
-    workers: Annotated[int, typer.Option(min=1, help='Threads that prepare batches.')] = 1,
+    workers: Annotated[int, typer.Option(min=1, help='Threads that prepare batches.')] = 2,
 ) -> None:
     """Train the liquid classifier.
 
