@@ -5,7 +5,7 @@
         --encoder-init mobilenet_v2_imagenet.npz [--only twin] [-- --device cuda]
 
 Each run is OUT/NAME-SEED: recipe.yaml, the run, the scores of each set. Runs that have scores are
-not repeated, ones that were cut off go on. OUT/ablation.csv has a row for each.
+not repeated, ones that were cut off go on. OUT/ablation.csv has a row for each that is there.
 """
 
 import argparse
@@ -66,8 +66,8 @@ def subset(data: Path, share: float, out: Path) -> Path:
     return out
 
 
-def run(name: str, seed: int, given: argparse.Namespace, extra: list[str]) -> dict[str, Any]:
-    """Train and score one variant; return its row."""
+def run(name: str, seed: int, given: argparse.Namespace, extra: list[str]) -> None:
+    """Train and score one variant; leave its row in its folder."""
     folder = given.out / f'{name}-{seed}'
     folder.mkdir(parents=True, exist_ok=True)
     base, changes, share = VARIANTS[name]
@@ -98,7 +98,7 @@ def run(name: str, seed: int, given: argparse.Namespace, extra: list[str]) -> di
             f'{test.name} recall': round(found['presence']['recall'], 3),
             f'{test.name} alarms': round(found['presence']['false_alarms'], 3),
         }
-    return row
+    (folder / 'row.json').write_text(json.dumps(row))
 
 
 def main() -> None:
@@ -117,12 +117,12 @@ def main() -> None:
     parser.add_argument('--only', default='', help='variants whose name holds this')
     given = parser.parse_args(own)
     given.out.mkdir(parents=True, exist_ok=True)
-    rows = []
     for seed in given.seeds:
         for name in (n for n in VARIANTS if given.only in n):
-            rows.append(run(name, seed, given, extra))
+            run(name, seed, given, extra)
+            rows = [json.loads(p.read_text()) for p in sorted(given.out.glob('*/row.json'))]
             with (given.out / 'ablation.csv').open('w', newline='') as file:
-                table = csv.DictWriter(file, list(rows[0]))
+                table = csv.DictWriter(file, list({key: None for row in rows for key in row}))
                 table.writeheader()
                 table.writerows(rows)
 
