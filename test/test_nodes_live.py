@@ -629,6 +629,24 @@ class TestNodes:
         assert client.wait(lambda: stamp in client.answers)
         nodes.check()
 
+    def test_a_disabled_monitor_is_idle(self, nodes, client):
+        from std_srvs.srv import SetBool
+
+        for data in (False, True):
+            request = SetBool.Request(data=data)
+            assert client.call(SetBool, 'pour_monitor/enable', request, attempts=6).success
+            assert client.wait(lambda: client.states[-1] == 'idle')
+            stamp = client.show(4)
+            assert client.wait(lambda stamp=stamp: stamp in client.answers)
+            client.answers.clear()
+            if data:
+                assert client.wait(lambda: client.states[-1] != 'idle')
+            else:
+                # Longer than `stale_after`: silence is no fault of a node that was told to be.
+                time.sleep(0.7)
+                assert client.states[-1] == 'idle'
+        nodes.check()
+
     def test_compressed_images(self, nodes, client):
         from rcl_interfaces.srv import SetParameters
         from rclpy.parameter import Parameter

@@ -61,6 +61,8 @@ class PourMonitor(SwitchedNode):
         # The worker and the watch over silence both move the state.
         self._state_lock = threading.Lock()
         self._state = ''
+        # Counts the beginnings of the state: a frame of a former one no longer moves it.
+        self._epoch = 0
         self._newest_ns: int | None = None
         self._last_input: float | None = None
         self._watch = self.create_timer(0.1, self._check_stale)
@@ -130,6 +132,7 @@ class PourMonitor(SwitchedNode):
 
     def _restart(self) -> None:
         with self._state_lock:
+            self._epoch += 1
             self._machine.reset()
             self._state = self._machine.state
             self.send('pour_state', string(self._state))
@@ -173,7 +176,7 @@ class PourMonitor(SwitchedNode):
             return
         if self._seen is not None:
             self.health.dropped('replaced')
-        self._seen = _Seen(observation, points.header.frame_id)
+        self._seen = _Seen(observation, points.header.frame_id, self._epoch)
         self._worker.wake()
 
     def _take(self) -> _Seen | None:
@@ -194,6 +197,8 @@ class PourMonitor(SwitchedNode):
         started = time.monotonic()
         estimate = self._estimator.estimate(seen.observation, seen.T_base_cam, seen.T_base_target)
         with self._state_lock:
+            if seen.epoch != self._epoch:
+                return
             state = self._machine.update(estimate.stamp_ns, estimate.present, estimate.valid)
             changed = state if state != self._state else None
             self._state = state
@@ -228,6 +233,7 @@ class _Seen:
 
     observation: Observation
     frame_id: str
+    epoch: int
     T_base_cam: Pose | None = None
     T_base_target: Pose | None = None
     problem: str = ''
