@@ -88,6 +88,7 @@ def test_shipped_files_are_where_the_code_looks():
         'config/pourit.yaml',
         'config/train/weak.yaml',
         'models/default.safetensors',
+        'models/weak.safetensors',
     ):
         assert find_resource(name).is_file()
     with pytest.raises(FileNotFoundError, match='not installed'):

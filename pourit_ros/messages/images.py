@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import MessageError
+
+T = TypeVar('T')
 
 # Encoding: bytes of a pixel, cv2's conversion to RGB (None: it is RGB).
 COLOR_ENCODINGS: dict[str, tuple[int, str | None]] = {
@@ -42,12 +45,7 @@ def image_to_rgb(msg: Any) -> NDArray[np.uint8]:
     """Return an Image or CompressedImage as (H, W, 3) uint8 RGB; rgb8 is a view of its data."""
     if hasattr(msg, 'format'):
         return _decompressed_rgb(msg)
-    if msg.encoding not in COLOR_ENCODINGS:
-        raise MessageError(
-            f'colour encoding {msg.encoding!r} is not supported, '
-            f'expected one of {", ".join(COLOR_ENCODINGS)}'
-        )
-    size, conversion = COLOR_ENCODINGS[msg.encoding]
+    size, conversion = _known('colour', msg.encoding, COLOR_ENCODINGS)
     rows = _rows(msg, size)
     pixels = rows.reshape(*rows.shape[:1], -1, size) if size > 1 else rows
     if conversion is None:
@@ -65,17 +63,20 @@ def image_to_depth(msg: Any) -> NDArray[np.float32]:
     """
     if hasattr(msg, 'format'):
         return _decompressed_depth(msg)
-    if msg.encoding not in DEPTH_ENCODINGS:
-        raise MessageError(
-            f'depth encoding {msg.encoding!r} is not supported, '
-            f'expected one of {", ".join(DEPTH_ENCODINGS)}'
-        )
-    code, scale = DEPTH_ENCODINGS[msg.encoding]
+    code, scale = _known('depth', msg.encoding, DEPTH_ENCODINGS)
     dtype = np.dtype(('>' if msg.is_bigendian else '<') + code)
     raw = _rows(msg, dtype.itemsize).view(dtype)
     if scale is None:
         return raw.astype(np.float32, copy=False)
     return np.multiply(raw, np.float32(scale), dtype=np.float32)
+
+
+def _known(kind: str, encoding: str, table: Mapping[str, T]) -> T:
+    if encoding not in table:
+        raise MessageError(
+            f'{kind} encoding {encoding!r} is not supported, expected one of {", ".join(table)}'
+        )
+    return table[encoding]
 
 
 def _rows(msg: Any, pixel_bytes: int) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from ..perception.masks import keep_stream
 from ..perception.segmenter import Segmenter
 from ..perception.weights import WeightsMetadata
 from .data_sets import DataSet
-from .metrics import auroc
+from .metrics import auroc, overlap
 
 _THRESHOLDS = np.round(np.arange(0.1, 0.96, 0.05), 2)
 
@@ -158,5 +158,6 @@ def _overlaps(cam: npt.NDArray[np.float32], truth: npt.NDArray[np.bool_]) -> lis
     values = []
     for threshold in _THRESHOLDS:
         mask = keep_stream(cam > threshold, cam)
-        values.append(float((mask & truth).sum() / max((mask | truth).sum(), 1)))
+        intersection, union = overlap(mask, truth)
+        values.append(intersection / max(union, 1))
     return values
