@@ -5,26 +5,21 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .geometry import Pose
-from .messages.decode import (
-    camera_from_info,
-    pose_from_pose_stamped,
-    pose_from_transform,
-    stamp_to_ns,
-)
+from .messages.decode import camera_from_info, stamp_to_ns
 from .messages.errors import MessageError
 from .messages.images import image_to_depth, image_to_rgb
 from .pipeline import Frame
+from .poses import PoseInputs
 from .timeline import Timeline
-from .transforms import NoTransform, PoseTrack, TransformBuffer, frame_name
-
-Role = Literal['source', 'target', 'camera']
+from .transforms import NoTransform, frame_name
 
 # An input that was silent for longer than this before an image is not waited for; at start-up
 # every input is, for as long.
@@ -69,8 +64,8 @@ class _NotYet(Exception):  # noqa: N818 - control flow, never leaves this file
 class FrameAssembler:
     """Collects messages and gives out frames: image and camera, with depth and poses at its stamp.
 
-    Feed `color`, `depth`, `info`, `pose` and `transforms` as messages come; each raises
-    MessageError on a message that cannot be used and is none the worse for it. `take` after each
+    Feed `color`, `depth`, `info` and `poses` as messages come; each raises MessageError on a
+    message that cannot be used and is none the worse for it. `take` after each
     message, and every few hundredths of a second so that `wait` can run out. A pose is taken at
     the image's stamp: exact, else interpolated between its neighbours, else, once waiting is
     over, the nearest within `pose_tolerance`. An image stamped before its predecessor means that
@@ -78,8 +73,8 @@ class FrameAssembler:
     forgotten, static transforms apart. Not thread-safe.
 
     `drops` counts images that never became a frame: 'replaced' by a newer one, 'no_info',
-    'bad_info', 'time_jump'. `skew_ns`: companion's stamp minus the image's, for the nearest depth
-    and pose message of the last frame. `color_frame_id`: the last frame's optical frame.
+    'bad_info', 'time_jump'. `skew_ns`: companion's stamp minus the image's, for the depth image
+    and the poses nearest to the last frame. `color_frame_id`: the last frame's optical frame.
     """
 
     def __init__(self, options: AssemblerOptions | None = None) -> None:
@@ -87,7 +82,6 @@ class FrameAssembler:
         self.drops: Counter[str] = Counter()
         self.skew_ns: dict[str, int] = {}
         self.color_frame_id = ''
-        self._base = frame_name(self.options.base_frame)
         self._tolerance_ns = round(self.options.pose_tolerance * 1e9)
         self._slop_ns = round(self.options.depth_slop * 1e9)
         self._wait_ns = round(self.options.wait * 1e9)
@@ -98,11 +92,10 @@ class FrameAssembler:
         self._newest_ns: int | None = None
         self._depths: Timeline[tuple[str, NDArray[np.float32]]] = Timeline(ALIVE_NS, MAX_DEPTHS)
         self._depth_came = False
-        self._buffer = TransformBuffer()
-        self._tracks: dict[str, PoseTrack] = {
-            role: PoseTrack() for role in ('source', 'target', 'camera')
-        }
-        self._track_frames: dict[str, str] = {}
+        self.poses = PoseInputs(
+            self.options.base_frame,
+            {'source': self.options.source_frame, 'target': self.options.target_frame},
+        )
 
     def color(self, msg: Any) -> None:
         """Take in a colour Image or CompressedImage."""
@@ -130,41 +123,13 @@ class FrameAssembler:
         camera_from_info(msg, int(msg.width), int(msg.height))
         self._info = msg
 
-    def pose(self, role: Role, msg: Any) -> None:
-        """Take in a PoseStamped of the source, the target or the camera's optical frame."""
-        frame_id = frame_name(msg.header.frame_id)
-        if not frame_id:
-            raise MessageError(f'{role} pose has no frame_id')
-        pose = pose_from_pose_stamped(msg)
-        if self._track_frames.get(role) != frame_id:
-            self._track_frames[role] = frame_id
-            self._tracks[role].clear()
-        self._tracks[role].add(stamp_to_ns(msg.header.stamp), pose)
-
-    def transforms(self, msg: Any, static: bool) -> None:
-        """Take in a TFMessage; the good transforms of a partly bad one are kept."""
-        failure: Exception | None = None
-        for entry in msg.transforms:
-            try:
-                self._buffer.add(
-                    entry.header.frame_id,
-                    entry.child_frame_id,
-                    stamp_to_ns(entry.header.stamp),
-                    pose_from_transform(entry.transform),
-                    static,
-                )
-            except ValueError as error:
-                failure = error
-        if failure is not None:
-            raise MessageError(str(failure))
-
     def take(self, now_ns: int) -> Frame | None:
         """Return the newest complete frame (`keep_all`: the next in order), None for not yet.
 
         `now_ns`: any clock that runs on; an image's waiting time starts with the first `take`
         that sees it. Older images are dropped (not with `keep_all`). After `wait` the image goes
-        out without what is missing, `Frame.problem` says why; without camera info it is dropped.
-        Raises MessageError, dropping the image, when the camera info does not fit it.
+        out without what is missing, `Frame.problem` says why. Raises MessageError, dropping the
+        image, when there is no camera info or one that does not fit it.
         """
         for pending in self._pending:
             if pending.arrival_ns is None or now_ns < pending.arrival_ns:
@@ -187,8 +152,7 @@ class FrameAssembler:
                 self._pending.popleft()
                 raise
             self._pending.popleft()
-            if frame is not None:
-                return frame
+            return frame
         return None
 
     def _take_newest(self, now_ns: int) -> Frame | None:
@@ -204,9 +168,6 @@ class FrameAssembler:
             except MessageError:
                 del self._pending[k]
                 raise
-            if frame is None:
-                del self._pending[k]
-                continue
             for _ in range(k):
                 self._pending.popleft()
                 self.drops['replaced'] += 1
@@ -225,33 +186,25 @@ class FrameAssembler:
         self._depth_came = False
         self._first_ns = self._newest_ns = None
         if poses:
-            self._buffer.clear()
-            for track in self._tracks.values():
-                track.clear()
+            self.poses.clear()
 
     def _time_jump(self, stamp_ns: int) -> None:
         while self._pending:
             pending = self._pending.popleft()
             if self.options.keep_all:
-                try:
-                    frame = self._assemble(pending, final=True)
-                except MessageError:
-                    continue
-                if frame is not None:
-                    self._ready.append(frame)
+                with suppress(MessageError):
+                    self._ready.append(self._assemble(pending, final=True))
             else:
                 self.drops['time_jump'] += 1
         self._depths.set_back(stamp_ns)
-        self._buffer.set_back(stamp_ns)
-        for track in self._tracks.values():
-            track.set_back(stamp_ns)
+        self.poses.set_back(stamp_ns)
         self._first_ns = None
 
-    def _assemble(self, pending: _Pending, final: bool) -> Frame | None:
-        """The frame; None when it must be dropped. Raises _NotYet (unless final), MessageError."""
+    def _assemble(self, pending: _Pending, final: bool) -> Frame:
+        """The frame. Raises _NotYet (unless final), and MessageError when it must be dropped."""
         if self._info is None:
             self.drops['no_info'] += 1
-            return None
+            raise MessageError('no camera info has come')
         height, width = pending.rgb.shape[:2]
         try:
             camera = camera_from_info(self._info, width, height)
@@ -273,20 +226,17 @@ class FrameAssembler:
                 problems.append(f'{what} pose: {error.reason}')
                 return None
 
-        T_base_cam = resolve('camera', lambda tol: self._camera_pose(cam, stamp, tol))
-        T_cam_source = resolve(
-            'source', lambda tol: self._source_pose(cam, T_base_cam, stamp, tol)
-        )
-        T_base_target = resolve(
-            'target', lambda tol: self._target_pose(cam, T_base_cam, stamp, tol)
-        )
+        poses = self.poses
+        T_base_cam = resolve('camera', lambda tol: poses.camera(cam, stamp, tol))
+        T_cam_source = resolve('source', lambda tol: poses.source(cam, T_base_cam, stamp, tol))
+        T_base_target = resolve('target', lambda tol: poses.target(cam, T_base_cam, stamp, tol))
         depth, problem = self._depth_at(pending, final)
         if problem:
             problems.append(problem)
         self.color_frame_id = cam
-        for role, track in self._tracks.items():
-            nearest = track.nearest(stamp)
-            self._note_skew(role, None if nearest is None else nearest[0] - stamp)
+        self.skew_ns = poses.skew_ns(cam, stamp)
+        if (nearest := self._depths.nearest(stamp)) is not None:
+            self.skew_ns['depth'] = nearest[0] - stamp
         return Frame(
             stamp, str(stamp), pending.rgb, camera, depth, T_cam_source, T_base_cam,
             T_base_target, '; '.join(problems),
@@ -298,58 +248,6 @@ class FrameAssembler:
             return self._first_ns is None or stamp_ns - self._first_ns < ALIVE_NS
         return 0 < stamp_ns - newest_ns < ALIVE_NS
 
-    def _note_skew(self, what: str, skew_ns: int | None) -> None:
-        if skew_ns is None:
-            self.skew_ns.pop(what, None)
-        else:
-            self.skew_ns[what] = skew_ns
-
-    def _camera_pose(self, cam: str, stamp: int, tolerance: int) -> Pose:
-        """T_base_cam."""
-        if len(self._tracks['camera']):
-            T_frame_cam = self._tracks['camera'].at(stamp, tolerance)
-            frame = self._track_frames['camera']
-            if frame == self._base:
-                return T_frame_cam
-            return self._buffer.lookup(self._base, frame, stamp, tolerance) @ T_frame_cam
-        return self._buffer.lookup(self._base, cam, stamp, tolerance)
-
-    def _source_pose(self, cam: str, T_base_cam: Pose | None, stamp: int, tolerance: int) -> Pose:
-        """T_cam_source."""
-        frame, T_frame_source = self._container('source', stamp, tolerance)
-        if frame == cam:
-            return T_frame_source
-        try:
-            return self._buffer.lookup(cam, frame, stamp, tolerance) @ T_frame_source
-        except NoTransform as error:
-            # The camera may be placed by its pose topic only, outside the tree.
-            if T_base_cam is None or error.newest_ns is not None:
-                raise
-        T_base_frame = self._buffer.lookup(self._base, frame, stamp, tolerance)
-        return T_base_cam.inverse() @ T_base_frame @ T_frame_source
-
-    def _target_pose(self, cam: str, T_base_cam: Pose | None, stamp: int, tolerance: int) -> Pose:
-        """T_base_target."""
-        frame, T_frame_target = self._container('target', stamp, tolerance)
-        if frame == cam and T_base_cam is not None:
-            return T_base_cam @ T_frame_target
-        try:
-            return self._buffer.lookup(self._base, frame, stamp, tolerance) @ T_frame_target
-        except NoTransform as error:
-            if T_base_cam is None or error.newest_ns is not None:
-                raise
-        T_cam_frame = self._buffer.lookup(cam, frame, stamp, tolerance)
-        return T_base_cam @ T_cam_frame @ T_frame_target
-
-    def _container(self, role: str, stamp: int, tolerance: int) -> tuple[str, Pose]:
-        """(frame, T_frame_container): its own TF frame, or the pose topic's frame and pose."""
-        options = self.options
-        frame = options.source_frame if role == 'source' else options.target_frame
-        if frame:
-            return frame_name(frame), Pose.identity()
-        pose = self._tracks[role].at(stamp, tolerance)
-        return self._track_frames[role], pose
-
     def _depth_at(self, pending: _Pending, final: bool) -> tuple[NDArray[np.float32] | None, str]:
         """(depth, why it is missing), the nearest within the slop. Raises _NotYet."""
         if not self.options.use_depth:
@@ -358,7 +256,6 @@ class FrameAssembler:
         if not final and self._may_come(stamp, self._depths.newest_ns):
             raise _NotYet
         nearest = self._depths.nearest(stamp)
-        self._note_skew('depth', None if nearest is None else nearest[0] - stamp)
         if nearest is None or abs(nearest[0] - stamp) > self._slop_ns:
             problem = f'depth: no image within {self.options.depth_slop:.3f} s'
             return None, problem if self._depth_came else ''

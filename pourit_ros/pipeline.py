@@ -113,7 +113,14 @@ class PourObserver:
 
     def observe(self, frame: Frame) -> Observation:
         """Segment the image and lift the liquid."""
-        segmentation = self.segmenter.segment(frame.color, self.region(frame))
+        return self.lift(frame, self.segment(frame))
+
+    def segment(self, frame: Frame) -> Segmentation:
+        """Segment the image, where the pour can show."""
+        return self.segmenter.segment(frame.color, self.region(frame))
+
+    def lift(self, frame: Frame, segmentation: Segmentation) -> Observation:
+        """Lift the liquid of the segmented image."""
         return lift_frame(frame, segmentation, self.source, self.plane, self.noise)
 
     def region(self, frame: Frame) -> Region | None:

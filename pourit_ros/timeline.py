@@ -60,6 +60,11 @@ class Timeline(Generic[T]):
             (self._stamps[i], self._values[i]) for i in (k - 1, k) if 0 <= i < len(self._stamps)
         ]
 
+    def before(self, stamp_ns: int) -> tuple[int, T] | None:
+        """The last (stamp, value) before the stamp, None without any."""
+        k = bisect_left(self._stamps, stamp_ns)
+        return (self._stamps[k - 1], self._values[k - 1]) if k else None
+
     def nearest(self, stamp_ns: int) -> tuple[int, T] | None:
         """The (stamp, value) nearest to the stamp, None without any value."""
         return min(self.around(stamp_ns), key=lambda entry: abs(entry[0] - stamp_ns), default=None)

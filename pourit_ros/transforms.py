@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 from .geometry import Pose
 from .timeline import Timeline
 
@@ -10,6 +12,8 @@ from .timeline import Timeline
 HISTORY_NS = 10_000_000_000
 # Across a longer hole in the samples, an interpolated pose is invented.
 MAX_GAP_NS = 1_000_000_000
+# Noise of a tracker between two samples, however near in time, m.
+NOISE = 0.03
 
 
 class NoTransform(LookupError):  # noqa: N818 - a state of the buffer, not a fault
@@ -26,20 +30,23 @@ class NoTransform(LookupError):  # noqa: N818 - a state of the buffer, not a fau
 
 
 class PoseTrack(Timeline[Pose]):
-    """One pose over time, in one frame."""
+    """One pose over time, in one frame. `max_speed` m/s: what moves faster has jumped."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_speed: float = math.inf) -> None:
         super().__init__(HISTORY_NS)
+        self._max_speed = max_speed
 
     def at(self, stamp_ns: int, tolerance_ns: int) -> Pose:
         """Return the pose at the stamp: exact, else interpolated, else nearest within tolerance.
 
-        Raises NoTransform.
+        A pose that jumped away from its predecessor is none; where it stays there, the next
+        sample is one. Raises NoTransform.
         """
         around = self.around(stamp_ns)
         if len(around) == 2:
             (before_ns, before), (after_ns, after) = around
             if after_ns - before_ns <= MAX_GAP_NS:
+                self._refuse_jump(after_ns)
                 return before.interpolate(after, (stamp_ns - before_ns) / (after_ns - before_ns))
         nearest = self.nearest(stamp_ns)
         if nearest is None:
@@ -51,13 +58,25 @@ class PoseTrack(Timeline[Pose]):
                 f'the image (tolerance {tolerance_ns / 1e9:.3f} s)',
                 self.newest_ns,
             )
+        self._refuse_jump(nearest[0])
         return nearest[1]
+
+    def _refuse_jump(self, sample_ns: int) -> None:
+        """Raise NoTransform when the sample is too far from the one before it."""
+        before, [(_, pose)] = self.before(sample_ns), self.around(sample_ns)
+        if before is None or sample_ns - before[0] > MAX_GAP_NS:
+            return
+        seconds = (sample_ns - before[0]) * 1e-9
+        moved = math.dist(pose.translation, before[1].translation)
+        if moved > NOISE + self._max_speed * seconds:
+            raise NoTransform(f'jumped by {moved:.2f} m within {seconds:.3f} s', self.newest_ns)
 
 
 class TransformBuffer:
-    """A tree of frames, fed from /tf and /tf_static."""
+    """A tree of frames, fed from /tf and /tf_static. `max_speed` m/s as of PoseTrack."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_speed: float = math.inf) -> None:
+        self._max_speed = max_speed
         self._parents: dict[str, str] = {}
         self._static: dict[str, Pose] = {}
         self._tracks: dict[str, PoseTrack] = {}
@@ -80,7 +99,8 @@ class TransformBuffer:
             self._tracks.pop(child, None)
         else:
             self._static.pop(child, None)
-            self._tracks.setdefault(child, PoseTrack()).add(stamp_ns, T_parent_child)
+            track = self._tracks.setdefault(child, PoseTrack(self._max_speed))
+            track.add(stamp_ns, T_parent_child)
 
     def lookup(
         self, target_frame: str, source_frame: str, stamp_ns: int, tolerance_ns: int
@@ -89,14 +109,28 @@ class TransformBuffer:
 
         Raises NoTransform.
         """
-        target, source = frame_name(target_frame), frame_name(source_frame)
-        up_target, up_source = self._ancestors(target), self._ancestors(source)
-        common = next((frame for frame in up_source if frame in up_target), None)
-        if common is None:
-            raise NoTransform(f'no transform connects {target!r} and {source!r}')
-        T_common_target = self._climb(up_target, common, stamp_ns, tolerance_ns)
-        T_common_source = self._climb(up_source, common, stamp_ns, tolerance_ns)
+        ways = self._ways(target_frame, source_frame)
+        if ways is None:
+            ends = f'{frame_name(target_frame)!r} and {frame_name(source_frame)!r}'
+            raise NoTransform(f'no transform connects {ends}')
+        T_common_target, T_common_source = (
+            self._climb(way, stamp_ns, tolerance_ns) for way in ways
+        )
         return T_common_target.inverse() @ T_common_source
+
+    def connects(self, target_frame: str, source_frame: str) -> bool:
+        """Whether edges lead from one frame to the other, whatever their samples."""
+        return self._ways(target_frame, source_frame) is not None
+
+    def skew_ns(self, target_frame: str, source_frame: str, stamp_ns: int) -> int | None:
+        """Stamp of the sample nearest to the given one, minus that; of all edges the furthest.
+
+        None without a moving edge that has samples.
+        """
+        edges = [child for way in self._ways(target_frame, source_frame) or () for child in way]
+        tracks = [self._tracks[child] for child in edges if child in self._tracks]
+        nearest = [track.nearest(stamp_ns) for track in tracks]
+        return max((n[0] - stamp_ns for n in nearest if n is not None), key=abs, default=None)
 
     def set_back(self, now_ns: int) -> None:
         """Time was set back to `now_ns`: forget later samples, as `Timeline.set_back`.
@@ -118,10 +152,20 @@ class TransformBuffer:
             chain.append(parent)
         return chain
 
-    def _climb(self, chain: list[str], ancestor: str, stamp_ns: int, tolerance_ns: int) -> Pose:
-        """T_ancestor_frame for the frame at the head of the chain."""
+    def _ways(self, target_frame: str, source_frame: str) -> tuple[list[str], list[str]] | None:
+        """Both ends' ways up to where they meet, without that; None where they do not."""
+        up_target, up_source = (
+            self._ancestors(frame_name(f)) for f in (target_frame, source_frame)
+        )
+        common = next((frame for frame in up_source if frame in up_target), None)
+        if common is None:
+            return None
+        return up_target[: up_target.index(common)], up_source[: up_source.index(common)]
+
+    def _climb(self, way: list[str], stamp_ns: int, tolerance_ns: int) -> Pose:
+        """Pose of the frame at the head of the way, in the frame above the way's end."""
         pose = Pose.identity()
-        for child in chain[: chain.index(ancestor)]:
+        for child in way:
             edge = self._static.get(child)
             if edge is None:
                 try:

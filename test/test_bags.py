@@ -180,7 +180,7 @@ def test_frames_without_depth_or_poses_say_so(tmp_path, pour):
         assert frame.depth is None
         np.testing.assert_allclose(frame.T_base_cam.matrix, T_BASE_CAM.matrix, atol=1e-12)
         assert frame.problem == (
-            'source pose: nothing was received; target pose: nothing was received'
+            'source pose: nothing on source_pose; target pose: nothing on target_pose'
         )
 
 
@@ -267,7 +267,7 @@ def test_real_frames_survive_the_bag(tmp_path, shared_dir, storage):
         np.testing.assert_allclose(got.T_cam_source.matrix, frame.T_cam_source.matrix, atol=1e-9)
         np.testing.assert_allclose(got.T_base_cam.matrix, frame.T_base_cam.matrix, atol=1e-9)
         assert got.camera == frame.camera
-        assert got.problem == 'target pose: nothing was received'
+        assert got.problem == 'target pose: nothing on target_pose'
 
 
 # Bad bags

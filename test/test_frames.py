@@ -63,9 +63,9 @@ def tf_msg(*edges):
 
 
 def feed_poses(assembler, stamp):
-    assembler.pose('camera', pose_msg(stamp, 'base', T_BASE_CAM))
-    assembler.pose('source', pose_msg(stamp, CAM, T_CAM_SOURCE))
-    assembler.pose('target', pose_msg(stamp, 'base', T_BASE_TARGET))
+    assembler.poses.pose('camera', pose_msg(stamp, 'base', T_BASE_CAM))
+    assembler.poses.pose('source', pose_msg(stamp, CAM, T_CAM_SOURCE))
+    assembler.poses.pose('target', pose_msg(stamp, 'base', T_BASE_TARGET))
 
 
 def assert_pose(actual, expected):
@@ -262,9 +262,9 @@ def test_any_order_gives_the_same_frame(seed):
         lambda: assembler.info(info_msg()),
         lambda: assembler.color(color_msg(T0)),
         lambda: assembler.depth(depth_msg(T0)),
-        lambda: assembler.pose('camera', pose_msg(T0, 'base', T_BASE_CAM)),
-        lambda: assembler.pose('source', pose_msg(T0, CAM, T_CAM_SOURCE)),
-        lambda: assembler.pose('target', pose_msg(T0, 'base', T_BASE_TARGET)),
+        lambda: assembler.poses.pose('camera', pose_msg(T0, 'base', T_BASE_CAM)),
+        lambda: assembler.poses.pose('source', pose_msg(T0, CAM, T_CAM_SOURCE)),
+        lambda: assembler.poses.pose('target', pose_msg(T0, 'base', T_BASE_TARGET)),
     ]
     np.random.default_rng(seed).shuffle(feeds)
     frames = []
@@ -281,9 +281,9 @@ def test_poses_in_other_frames_are_brought_over():
     # Source in the base frame, target in the camera's.
     assembler = FrameAssembler(AssemblerOptions(use_depth=False))
     assembler.info(info_msg())
-    assembler.pose('camera', pose_msg(T0, 'base', T_BASE_CAM))
-    assembler.pose('source', pose_msg(T0, '/base', T_BASE_CAM @ T_CAM_SOURCE))
-    assembler.pose('target', pose_msg(T0, CAM, T_BASE_CAM.inverse() @ T_BASE_TARGET))
+    assembler.poses.pose('camera', pose_msg(T0, 'base', T_BASE_CAM))
+    assembler.poses.pose('source', pose_msg(T0, '/base', T_BASE_CAM @ T_CAM_SOURCE))
+    assembler.poses.pose('target', pose_msg(T0, CAM, T_BASE_CAM.inverse() @ T_BASE_TARGET))
     assembler.color(color_msg(T0))
     frame = assembler.take(0)
     assert_pose(frame.T_cam_source, T_CAM_SOURCE)
@@ -295,14 +295,14 @@ def test_poses_in_a_third_frame_go_through_the_tree(camera_by):
     assembler = FrameAssembler(AssemblerOptions(use_depth=False))
     assembler.info(info_msg())
     T_base_tag = random_pose(30)
-    assembler.transforms(tf_msg((0, 'base', 'tag', T_base_tag)), static=True)
+    assembler.poses.transforms(tf_msg((0, 'base', 'tag', T_base_tag)), static=True)
     if camera_by == 'tf':
-        assembler.transforms(tf_msg((0, 'base', CAM, T_BASE_CAM)), static=True)
+        assembler.poses.transforms(tf_msg((0, 'base', CAM, T_BASE_CAM)), static=True)
     else:
-        assembler.pose('camera', pose_msg(T0, 'base', T_BASE_CAM))
+        assembler.poses.pose('camera', pose_msg(T0, 'base', T_BASE_CAM))
     T_tag_source = T_base_tag.inverse() @ T_BASE_CAM @ T_CAM_SOURCE
-    assembler.pose('source', pose_msg(T0, 'tag', T_tag_source))
-    assembler.pose('target', pose_msg(T0, 'tag', T_base_tag.inverse() @ T_BASE_TARGET))
+    assembler.poses.pose('source', pose_msg(T0, 'tag', T_tag_source))
+    assembler.poses.pose('target', pose_msg(T0, 'tag', T_base_tag.inverse() @ T_BASE_TARGET))
     assembler.color(color_msg(T0))
     frame = assembler.take(0)
     assert_pose(frame.T_base_cam, T_BASE_CAM)
@@ -317,13 +317,13 @@ def test_containers_as_tf_frames(camera_by):
     )
     assembler.info(info_msg())
     if camera_by == 'tf':
-        assembler.transforms(tf_msg((0, 'base', CAM, T_BASE_CAM)), static=True)
+        assembler.poses.transforms(tf_msg((0, 'base', CAM, T_BASE_CAM)), static=True)
     else:
-        assembler.pose('camera', pose_msg(T0, 'base', T_BASE_CAM))
+        assembler.poses.pose('camera', pose_msg(T0, 'base', T_BASE_CAM))
     edges = ((T0, 'base', 'bottle', T_BASE_CAM @ T_CAM_SOURCE), (T0, 'base', 'cup', T_BASE_TARGET))
-    assembler.transforms(tf_msg(*edges), static=False)
+    assembler.poses.transforms(tf_msg(*edges), static=False)
     # The topics are not listened to when a frame is named.
-    assembler.pose('source', pose_msg(T0, CAM, random_pose(40)))
+    assembler.poses.pose('source', pose_msg(T0, CAM, random_pose(40)))
     assembler.color(color_msg(T0))
     frame = assembler.take(0)
     assert_pose(frame.T_cam_source, T_CAM_SOURCE)
@@ -422,11 +422,12 @@ def test_late_pose_is_waited_for_and_interpolated():
     assembler.depth(depth_msg(stamp))
     assembler.color(color_msg(stamp))
     assert assembler.take(stamp) is None
-    later = random_pose(50)
-    assembler.pose('source', pose_msg(T0 + 40 * MS, CAM, later))
+    turned = Rotation.from_euler('z', 0.3).as_matrix()
+    later = Pose(turned @ T_CAM_SOURCE.rotation, T_CAM_SOURCE.translation + [0.05, 0, 0.02])
+    assembler.poses.pose('source', pose_msg(T0 + 40 * MS, CAM, later))
     assert assembler.take(stamp + 20 * MS) is None
-    assembler.pose('camera', pose_msg(T0 + 40 * MS, 'base', T_BASE_CAM))
-    assembler.pose('target', pose_msg(T0 + 40 * MS, 'base', T_BASE_TARGET))
+    assembler.poses.pose('camera', pose_msg(T0 + 40 * MS, 'base', T_BASE_CAM))
+    assembler.poses.pose('target', pose_msg(T0 + 40 * MS, 'base', T_BASE_TARGET))
     frame = assembler.take(stamp + 20 * MS)
     assert_pose(frame.T_cam_source, T_CAM_SOURCE.interpolate(later, 0.5))
     assert frame.problem == ''
@@ -447,15 +448,16 @@ def test_pose_that_stays_away_is_replaced_by_the_nearest_within_tolerance():
 def test_pose_that_is_too_old_is_missing_with_the_reason():
     assembler = ready_assembler()
     stamp = T0 + 400 * MS
-    assembler.pose('camera', pose_msg(stamp, 'base', T_BASE_CAM))
-    assembler.pose('target', pose_msg(stamp, 'base', T_BASE_TARGET))
+    assembler.poses.pose('camera', pose_msg(stamp, 'base', T_BASE_CAM))
+    assembler.poses.pose('target', pose_msg(stamp, 'base', T_BASE_TARGET))
     assembler.depth(depth_msg(stamp))
     assembler.color(color_msg(stamp))
     assert assembler.take(stamp) is None
     frame = assembler.take(stamp + 150 * MS)
     assert frame.T_cam_source is None
     assert frame.problem == (
-        'source pose: nearest sample is 0.400 s before the image (tolerance 0.100 s)'
+        'source pose: camera_color_optical_frame -> <source_pose>: nearest sample is 0.400 s '
+        'before the image (tolerance 0.100 s)'
     )
     assert_pose(frame.T_base_target, T_BASE_TARGET)
 
@@ -478,8 +480,9 @@ def test_frame_without_any_pose_names_all_three():
     assert assembler.take(0) is None
     frame = assembler.take(150 * MS)
     assert frame.problem == (
-        "camera pose: no transform connects 'base' and 'camera_color_optical_frame'; "
-        'source pose: nothing was received; target pose: nothing was received'
+        'camera pose: nothing on camera_pose, and no transform connects '
+        "'base' and 'camera_color_optical_frame'; "
+        'source pose: nothing on source_pose; target pose: nothing on target_pose'
     )
 
 
@@ -487,8 +490,10 @@ def test_without_camera_info_frames_are_dropped_and_counted():
     assembler = FrameAssembler(AssemblerOptions(use_depth=False))
     assembler.color(color_msg(T0))
     assert assembler.take(0) is None
-    assert assembler.take(200 * MS) is None
+    with pytest.raises(MessageError, match='no camera info has come'):
+        assembler.take(200 * MS)
     assert assembler.drops == {'no_info': 1}
+    assert assembler.take(201 * MS) is None
 
 
 def test_info_of_another_crop_raises_once_and_recovers():
@@ -569,9 +574,9 @@ def test_keep_all_gives_every_frame_in_order():
 def test_time_set_back_forgets_everything_but_static_transforms(keep_all):
     assembler = FrameAssembler(AssemblerOptions(keep_all=keep_all))
     assembler.info(info_msg())
-    assembler.transforms(tf_msg((0, 'base', CAM, T_BASE_CAM)), static=True)
+    assembler.poses.transforms(tf_msg((0, 'base', CAM, T_BASE_CAM)), static=True)
     later = T0 + 5 * S
-    assembler.pose('source', pose_msg(later, CAM, random_pose(60)))
+    assembler.poses.pose('source', pose_msg(later, CAM, random_pose(60)))
     assembler.depth(depth_msg(later))
     assembler.color(color_msg(later))
     assembler.color(color_msg(T0))
@@ -583,8 +588,8 @@ def test_time_set_back_forgets_everything_but_static_transforms(keep_all):
         assert assembler.drops == {'time_jump': 1}
     # The loop goes on as the first round did.
     assert assembler.take(0) is None
-    assembler.pose('source', pose_msg(T0, CAM, T_CAM_SOURCE))
-    assembler.pose('target', pose_msg(T0, 'base', T_BASE_TARGET))
+    assembler.poses.pose('source', pose_msg(T0, CAM, T_CAM_SOURCE))
+    assembler.poses.pose('target', pose_msg(T0, 'base', T_BASE_TARGET))
     assembler.depth(depth_msg(T0))
     frame = assembler.take(1)
     assert (frame.stamp_ns, frame.problem) == (T0, '')
@@ -620,7 +625,7 @@ def test_nothing_of_the_time_before_gets_into_the_new_one():
     assembler.info(info_msg())
     for stamp in (T0 + 4 * S, T0 + 4 * S + 5 * MS, T0 + 5 * S):
         feed_poses(assembler, stamp)
-        assembler.pose('source', pose_msg(stamp, CAM, random_pose(70)))
+        assembler.poses.pose('source', pose_msg(stamp, CAM, random_pose(70)))
         assembler.color(color_msg(stamp))
         assert assembler.take(0) is not None
     assembler.color(color_msg(T0 + 4 * S + 2 * MS))
@@ -642,11 +647,11 @@ def test_bad_messages_leave_the_good_ones_alone():
     assembler.info(info_msg())
     feed_poses(assembler, T0)
     with pytest.raises(MessageError, match='no frame_id'):
-        assembler.pose('source', pose_msg(T0, '', T_CAM_SOURCE))
+        assembler.poses.pose('source', pose_msg(T0, '', T_CAM_SOURCE))
     bad = pose_msg(T0, CAM, T_CAM_SOURCE)
     bad.pose.orientation.w = math.nan
     with pytest.raises(MessageError, match='quaternion'):
-        assembler.pose('source', bad)
+        assembler.poses.pose('source', bad)
     bad = info_msg()
     bad.k = np.full(9, math.nan)
     with pytest.raises(MessageError, match='K is not nine finite'):
@@ -661,7 +666,7 @@ def test_bad_messages_leave_the_good_ones_alone():
         assembler.color(bad)
     bad = tf_msg((T0, 'a', 'b', T_BASE_CAM), (T0, 'a', 'a', T_BASE_CAM))
     with pytest.raises(MessageError, match='no edge'):
-        assembler.transforms(bad, static=False)
+        assembler.poses.transforms(bad, static=False)
     assembler.depth(depth_msg(T0))
     assembler.color(color_msg(T0))
     assert assembler.take(0).problem == ''
@@ -753,9 +758,9 @@ def feed(assembler, kind, fields):
         assembler.info(info_msg())
         assembler.color(color_msg(T0 + 33 * MS))
     elif kind in ('source', 'target', 'camera'):
-        assembler.pose(kind, msg)
+        assembler.poses.pose(kind, msg)
     elif kind in ('tf', 'tf_static'):
-        assembler.transforms(msg, static=kind == 'tf_static')
+        assembler.poses.transforms(msg, static=kind == 'tf_static')
     else:
         getattr(assembler, kind)(msg)
 

@@ -4,14 +4,28 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
+from live_pour import (
+    ACTIVATE,
+    BOTTLE,
+    CAMERA,
+    CLEANUP,
+    CONFIGURE,
+    CUP,
+    DEACTIVATE,
+    PATIENCE,
+    PERIOD,
+    T0,
+    T_BASE_CAM,
+    Client,
+    pour_frame,
+    write_weights,
+)
 
 from pourit_ros.bags.make import TOPICS, write_pour_bag
 from pourit_ros.bags.reader import BagReader, ReaderOptions
@@ -19,96 +33,33 @@ from pourit_ros.bags.replay import replay
 from pourit_ros.bags.rows import rows_from_bag
 from pourit_ros.bags.writer import BagWriter
 from pourit_ros.frames import AssemblerOptions
-from pourit_ros.geometry import Container, PinholeCamera, Pose
+from pourit_ros.geometry import Pose
 from pourit_ros.live import LiveError, replay_live
 from pourit_ros.messages import encode
 from pourit_ros.messages.contract import MONITOR, PERCEPTION
-from pourit_ros.messages.decode import scalars_from_msg, stamp_to_ns
-from pourit_ros.messages.ros import fill, message_class
 from pourit_ros.nodes.bag_feed import BagFeed
 from pourit_ros.perception import Segmenter
-from pourit_ros.perception.classifier import LiquidClassifier
-from pourit_ros.perception.letterbox import Letterbox
-from pourit_ros.perception.weights import WeightsMetadata, save_weights
-from pourit_ros.pipeline import Frame, PourPipeline
+from pourit_ros.pipeline import PourPipeline
 from pourit_ros.ros_processes import RosProcesses
 
-T0 = 1_700_000_000_123_456_789
-PERIOD = 33_333_333
-INPUT = 320
-BOTTLE, CUP = Container.load('pourit_bottle'), Container.load('cup')
-CAMERA = PinholeCamera(320, 240, 300.0, 300.0, 159.5, 119.5)
-# Level, 0.8 m before the pouring plane y = 0, looking along +y.
-T_BASE_CAM = Pose(np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]), np.array([0.06, -0.8, 0.2]))
-MOUTH = np.array([0.0, 0.0, 0.30])
-# Imports and the first discovery on a busy machine take most of it.
-PATIENCE = 60.0
+FRAMES = 300
 
 
-def pour_frame(k, flows=True):
-    """Frame k: a bright stream in a dark picture, faster from frame to frame."""
-    axis = np.array([np.cos(0.2), 0.0, -np.sin(0.2)])
-    side = np.array([0.0, 1.0, 0.0])
-    rotation = np.column_stack([np.cross(axis, side), axis, side])
-    color = np.full((240, 320, 3), 50, np.uint8)
-    if flows:
-        t = np.linspace(0, 0.17, 30)
-        curve = MOUTH + np.column_stack([(0.3 + 0.01 * k) * t, 0 * t, -0.05 * t - 4.905 * t * t])
-        pixels = CAMERA.project(T_BASE_CAM.inverse().apply(curve))
-        stroke = np.round(pixels * 16).astype(np.int32)
-        cv2.polylines(color, [stroke], False, (235, 240, 250), 8, cv2.LINE_AA, 4)
-    stamp_ns = T0 + k * PERIOD
-    return Frame(
-        stamp_ns=stamp_ns,
-        name=str(stamp_ns),
-        color=color,
-        camera=CAMERA,
-        depth=np.full((240, 320), 1.5, np.float32),
-        T_cam_source=T_BASE_CAM.inverse() @ Pose(rotation, MOUTH - rotation @ BOTTLE.mouth),
-        T_base_cam=T_BASE_CAM,
-        T_base_target=Pose(np.eye(3), np.array([0.06, 0.0, 0.12]) - CUP.mouth),
-    )
+def wet(k):
+    return 2 <= k % 12 < 9
 
 
 @pytest.fixture(scope='module')
 def weights(tmp_path_factory):
-    """A network that finds the stripe: random features, its head by least squares."""
-    torch.manual_seed(0)
-    model = LiquidClassifier(channels=64).eval()
-    frames = [*(pour_frame(k) for k in range(12)), pour_frame(0, False)]
-    letterbox = Letterbox.fit((240, 320), (INPUT, INPUT))
-    valid = torch.from_numpy(letterbox.valid())[None, None]
-    images = [letterbox.apply(frame.color) for frame in frames]
-    batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
-
-    def run():
-        return model(model.normalise(batch), valid.expand(len(frames), -1, -1, -1))
-
-    with torch.inference_mode():
-        cells = INPUT // 4
-        small = [cv2.resize(i, (cells, cells), interpolation=cv2.INTER_AREA) for i in images]
-        bright = (np.stack(small).mean(-1) > 90).ravel()
-        features = run().features.permute(0, 2, 3, 1).reshape(len(bright), -1).numpy()
-        weight = np.where(bright, 5.0, 1.0)
-        head = np.linalg.lstsq(
-            features * weight[:, None], np.where(bright, 4.0, -4.0) * weight, rcond=None
-        )[0]
-        model.head.weight.copy_(torch.from_numpy(head).float().view(1, -1, 1, 1))
-        presence = run().presence
-        wet, dry = presence[:-1].min(), presence[-1]
-        assert wet > dry
-        model.presence.scale.copy_(8 / (wet - dry))
-        model.presence.bias.copy_(-4 * (wet + dry) / (wet - dry))
     path = tmp_path_factory.mktemp('weights') / 'stripe.safetensors'
-    recipe = WeightsMetadata(INPUT, 0.5, 0.5, 'least squares', 'Apache-2.0', 'drawn stripes')
-    save_weights(path, model, recipe)
+    write_weights(path)
     return path
 
 
 @pytest.fixture(scope='module')
 def bag(tmp_path_factory):
     path = tmp_path_factory.mktemp('bag') / 'pour'
-    write_pour_bag(path, (pour_frame(k, 2 <= k < 9) for k in range(12)))
+    write_pour_bag(path, (pour_frame(k, wet(k)) for k in range(FRAMES)))
     return path
 
 
@@ -139,7 +90,7 @@ def tf_only(path):
 class TestFeed:
     def test_recorded_order_and_content(self, bag):
         feed = BagFeed(bag, {}, AssemblerOptions())
-        assert feed.count == 12
+        assert feed.count == FRAMES
         assert feed.places == list(
             ('color', 'info', 'depth', 'source_pose', 'target_pose', 'camera_pose')
         )
@@ -149,7 +100,7 @@ class TestFeed:
             recorded = [m for m in reader.messages() if not m.topic.startswith('/tf')]
         assert sorted(s.content for s in steps) == sorted(m.data for m in recorded)
         assert [s.stamp_ns for s in steps if s.place == 'color'] == [
-            T0 + k * PERIOD for k in range(12)
+            T0 + k * PERIOD for k in range(FRAMES)
         ]
         assert {getattr(names, s.place) for s in steps} == {m.topic for m in recorded}
 
@@ -214,8 +165,8 @@ def live(bag, weights, out, calls):
 @pytest.mark.live
 class TestLockStep:
     def test_every_frame_is_answered(self, live, out, calls):
-        assert (live.frames, live.answered) == (12, 12)
-        assert calls[-1] == (12, 12)
+        assert (live.frames, live.answered) == (FRAMES, FRAMES)
+        assert calls[-1] == (FRAMES, FRAMES)
         assert sorted(calls) == calls
         assert [item.name for item in out.iterdir()] == ['bag']
         assert live.bag == out / 'bag'
@@ -223,18 +174,18 @@ class TestLockStep:
         assert not re.search(r'WARN|ERROR|FATAL|Traceback', ''.join(live.logs.values()))
 
     def test_latency_of_every_frame(self, live):
-        assert list(live.latency_ms) == [T0 + k * PERIOD for k in range(12)]
+        assert list(live.latency_ms) == [T0 + k * PERIOD for k in range(FRAMES)]
         assert all(0 < ms < 5000 for ms in live.latency_ms.values())
 
     def test_equals_offline(self, live, offline):
         rows = rows_from_bag(live.bag, CUP.rim_radius, live.latency_ms)
         assert [r.stamp_ns for r in rows] == [r.stamp_ns for r in offline.rows]
-        assert [r.present for r in rows] == [2 <= k < 9 for k in range(12)]
+        assert [r.present for r in rows] == [wet(k) for k in range(FRAMES)]
         assert [r.present for r in rows] == [r.present for r in offline.rows]
         assert [r.valid for r in rows] == [r.valid for r in offline.rows]
-        wet = [(a, b) for a, b in zip(rows, offline.rows, strict=True) if b.present]
-        assert len({round(b.distance, 4) for _, b in wet}) > 1
-        for a, b in wet:
+        both = [(a, b) for a, b in zip(rows, offline.rows, strict=True) if b.present]
+        assert len({round(b.distance, 4) for _, b in both}) > 1
+        for a, b in both:
             # The cloud travels in float32, and the iterative fit ends elsewhere in its valley.
             assert abs(a.distance - b.distance) < 1e-5
             assert abs(a.margin - b.margin) < 1e-3
@@ -250,12 +201,11 @@ class TestLockStep:
                     states.append(recorded.decode(message).data)
         for topic in (*PERCEPTION, *MONITOR):
             if topic.name not in ('liquid/overlay', 'pour_state'):
-                expected = 7 if topic.name.split('/')[-1] in (
-                    'offset', 'lowest_point', 'landing_point'
-                ) else 12  # fmt: skip
+                sparse = topic.name.split('/')[-1] in ('offset', 'lowest_point', 'landing_point')
+                expected = sum(map(wet, range(FRAMES))) if sparse else FRAMES
                 assert counts[f'/pourit/{topic.name}'] == expected, topic.name
-        assert counts['/pourit/color/camera_info'] == 12
-        # 0.1 s without liquid at the end is too short for 'stopped'.
+        assert counts['/pourit/color/camera_info'] == FRAMES
+        # The pauses of 0.2 s are too short for 'stopped'.
         assert states == ['idle', 'searching', 'flowing']
 
 
@@ -397,128 +347,6 @@ def test_two_interrupts_leave_no_traceback(node, tmp_path):
     assert (out, err) == ('', '')
 
 
-class Client:
-    """A camera without depth, and a listener, in this process."""
-
-    def __init__(self, domain):
-        import rclpy
-        from rclpy.executors import SingleThreadedExecutor
-        from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context, domain_id=domain)
-        self.node = rclpy.create_node('client', namespace='/pourit', context=self.context)
-        self.executor = SingleThreadedExecutor(context=self.context)
-        self.executor.add_node(self.node)
-        self.came = threading.Condition()
-        self.answers = {}
-        self.states = []
-        self.services = {}
-        best_effort = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
-        reliable = QoSProfile(depth=5)
-        # A camera driver that offers best effort, poses that are reliable.
-        self.publishers = {
-            name: self.node.create_publisher(message_class(kind), name, qos)
-            for name, kind, qos in (
-                ('color/image', 'sensor_msgs/msg/Image', best_effort),
-                ('color/image/compressed', 'sensor_msgs/msg/CompressedImage', best_effort),
-                ('color/camera_info', 'sensor_msgs/msg/CameraInfo', best_effort),
-                ('source_pose', 'geometry_msgs/msg/PoseStamped', reliable),
-                ('camera_pose', 'geometry_msgs/msg/PoseStamped', reliable),
-                ('target_pose', 'geometry_msgs/msg/PoseStamped', reliable),
-            )
-        }
-        self.node.create_subscription(
-            message_class('sensor_msgs/msg/JointState'), 'liquid/probability', self._answer, 10
-        )
-        self.node.create_subscription(
-            message_class('std_msgs/msg/String'), 'pour_state', self._state,
-            QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL),
-        )  # fmt: skip
-        self.thread = threading.Thread(target=self.executor.spin, daemon=True)
-        self.thread.start()
-
-    def close(self):
-        self.executor.shutdown()
-        self.thread.join()
-        self.node.destroy_node()
-        self.context.try_shutdown()
-
-    def _answer(self, message):
-        with self.came:
-            self.answers[stamp_to_ns(message.header.stamp)] = scalars_from_msg(message)
-            self.came.notify_all()
-
-    def _state(self, message):
-        with self.came:
-            self.states.append(message.data)
-            self.came.notify_all()
-
-    def wait(self, condition):
-        with self.came:
-            return self.came.wait_for(condition, PATIENCE)
-
-    def subscribed(self, count, image='color/image'):
-        """Wait until the image has so many subscribers; nothing announces them."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            if all(
-                self.publishers[name].get_subscription_count() == count
-                for name in (image, 'color/camera_info', 'source_pose')
-            ):
-                return True
-            time.sleep(0.01)
-        return False
-
-    def send(self, name, fields):
-        publisher = self.publishers[name]
-        publisher.publish(fill(publisher.msg_type, fields))
-
-    def show(self, k, flows=True, **changes):
-        frame = pour_frame(k, flows)
-        stamp = frame.stamp_ns
-        self.send('camera_pose', encode.pose_stamped(stamp, 'base', frame.T_base_cam))
-        self.send('source_pose', encode.pose_stamped(stamp, 'cam', frame.T_cam_source))
-        self.send('target_pose', encode.pose_stamped(stamp, 'base', frame.T_base_target))
-        self.send('color/camera_info', encode.camera_info(stamp, 'cam', frame.camera))
-        self.send('color/image', encode.image(stamp, 'cam', frame.color) | changes)
-        data = cv2.imencode('.png', frame.color[..., ::-1])[1].reshape(-1)
-        packed = {'header': encode.header(stamp, 'cam'), 'format': 'png', 'data': data}
-        self.send('color/image/compressed', packed)
-        return stamp
-
-    def service(self, service_type, name):
-        """A client of a service, made once."""
-        if name not in self.services:
-            self.services[name] = self.node.create_client(service_type, name)
-        assert self.services[name].wait_for_service(PATIENCE)
-        return self.services[name]
-
-    def call(self, service_type, name, request, attempts=1, patience=PATIENCE / 6):
-        """The response of a service, None without one.
-
-        The middleware drops a response that leaves before its reader was discovered: what can be
-        asked twice has several `attempts`.
-        """
-        for _ in range(attempts):
-            done = threading.Event()
-            future = self.service(service_type, name).call_async(request)
-            future.add_done_callback(lambda _, done=done: done.set())
-            if done.wait(patience):
-                return future.result()
-        return None
-
-    def change_state(self, node, transition, **options):
-        from lifecycle_msgs.srv import ChangeState
-
-        request = ChangeState.Request()
-        request.transition.id = transition
-        return self.call(ChangeState, f'{node}/change_state', request, **options)
-
-
-CONFIGURE, CLEANUP, ACTIVATE, DEACTIVATE = 1, 2, 3, 4
-
-
 @pytest.fixture(scope='module')
 def nodes(weights, tmp_path_factory):
     pytest.importorskip('rclpy')
@@ -531,11 +359,7 @@ def nodes(weights, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def client(nodes):
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in nodes.environment.items():
-            if name.startswith(('ROS_', 'FAST')):
-                patch.setenv(name, value)
-        client = Client(int(nodes.environment['ROS_DOMAIN_ID']))
+    client = Client(nodes)
     yield client
     client.close()
 
@@ -555,7 +379,7 @@ class TestNodes:
         assert client.states[-1] == 'fault'
 
     def test_unusable_image_is_skipped(self, nodes, client):
-        bad = client.show(3, encoding='yuv999')
+        bad = client.show(3, changes={'color/image': {'encoding': 'yuv999'}})
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and 'yuv999' not in nodes.logs()['liquid_perception']:
             time.sleep(0.02)
@@ -589,17 +413,9 @@ class TestNodes:
         assert lines == {'ERROR: parameter bag: give the folder to write'}
         assert nodes.running('recorder')
 
-    def test_parameters_are_locked_while_configured(self, client):
-        from rcl_interfaces.srv import SetParameters
-        from rclpy.parameter import Parameter
-
-        request = SetParameters.Request()
-        request.parameters = [Parameter('wait', value=0.5).to_parameter_msg()]
-        [result] = client.call(
-            SetParameters, 'liquid_perception/set_parameters', request, attempts=6
-        ).results
-        assert not result.successful
-        assert 'clean it up first' in result.reason
+    def test_most_parameters_are_locked_while_configured(self, client):
+        said = client.set_parameters('liquid_perception', wait=0.5)
+        assert said == 'wait is read when the node is configured: clean it up first'
 
     def test_a_disabled_node_answers_nothing(self, nodes, client):
         from std_srvs.srv import SetBool
@@ -648,17 +464,9 @@ class TestNodes:
         nodes.check()
 
     def test_compressed_images(self, nodes, client):
-        from rcl_interfaces.srv import SetParameters
-        from rclpy.parameter import Parameter
-
         for transition in (DEACTIVATE, CLEANUP):
             client.change_state('liquid_perception', transition)
-        request = SetParameters.Request()
-        parameter = Parameter('image_transport', value='compressed')
-        request.parameters = [parameter.to_parameter_msg()]
-        name = 'liquid_perception/set_parameters'
-        [result] = client.call(SetParameters, name, request, attempts=6).results
-        assert result.successful, result.reason
+        assert client.set_parameters('liquid_perception', image_transport='compressed') == ''
         for transition in (CONFIGURE, ACTIVATE):
             client.change_state('liquid_perception', transition)
         assert client.subscribed(1, 'color/image/compressed')

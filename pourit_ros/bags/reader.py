@@ -192,8 +192,6 @@ class BagReader:
         if not given:
             if not self.count:
                 problem = f'{topics.color} holds no message'
-            elif not problem and self.drops['no_info']:
-                problem = f'{topics.info} holds no camera info for them'
             raise BagError(f'{self.path}: no frame can be made of it: {problem}')
 
     def _connections(self, topics: Collection[str]) -> list[Connection]:
@@ -226,10 +224,10 @@ def _feeds(assembler: FrameAssembler, topics: CameraTopics) -> dict[str, Callabl
         topics.color: assembler.color,
         topics.info: assembler.info,
         topics.depth: assembler.depth,
-        topics.source_pose: partial(assembler.pose, 'source'),
-        topics.target_pose: partial(assembler.pose, 'target'),
-        topics.camera_pose: partial(assembler.pose, 'camera'),
-        topics.tf: partial(assembler.transforms, static=False),
-        topics.tf_static: partial(assembler.transforms, static=True),
+        topics.source_pose: partial(assembler.poses.pose, 'source'),
+        topics.target_pose: partial(assembler.poses.pose, 'target'),
+        topics.camera_pose: partial(assembler.poses.pose, 'camera'),
+        topics.tf: partial(assembler.poses.transforms, static=False),
+        topics.tf_static: partial(assembler.poses.transforms, static=True),
     }
     return {name: feed for name, feed in feeds.items() if name is not None}

@@ -22,10 +22,14 @@ class PourStateMachine:
     def __init__(
         self, start_after: int = 2, stop_after: float = 0.3, lost_after: float = 1.0
     ) -> None:
+        self.set_limits(start_after, stop_after, lost_after)
+        self.reset()
+
+    def set_limits(self, start_after: int, stop_after: float, lost_after: float) -> None:
+        """Other limits from the next frame on; the state stays."""
         self._start_after = start_after
         self._stop_after_ns = round(stop_after * 1e9)
         self._lost_after_ns = round(lost_after * 1e9)
-        self.reset()
 
     def reset(self) -> None:
         """Back to idle."""

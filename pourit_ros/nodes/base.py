@@ -50,17 +50,17 @@ class ManagedNode(LifecycleNode):
 
     def __init__(self, name: str, parameters: Sequence[Parameter]) -> None:
         super().__init__(name)
-        self.health = Health(self)
+        self._inputs: list[Input] = []
+        self.health = Health(self, self._inputs)
         self.finished = False
         self.status = 0
         self._configured = False
-        self._inputs: list[Input] = []
         self._outputs: dict[str, LifecyclePublisher] = {}
         # Wakes the executor when another thread has something to say.
         self._wake = self.create_guard_condition(lambda: None)
         self._refresh = self.create_timer(REFRESH_PERIOD, self._refresh_inputs)
         self._refresh.cancel()
-        declare(self, (*COMMON, *parameters), lambda: self._configured)
+        declare(self, (*COMMON, *parameters), lambda: self._configured, self.change)
 
     def value(self, parameter: str) -> Any:
         """Value of a declared parameter."""
@@ -79,6 +79,9 @@ class ManagedNode(LifecycleNode):
 
     def cleanup(self) -> None:
         """Free what `configure` made; never raises."""
+
+    def change(self, values: dict[str, Any]) -> None:
+        """Work with new values of dynamic parameters, while configured; ValueError refuses all."""
 
     # --- inputs and outputs ------------------------------------------------------------------
 
@@ -118,15 +121,17 @@ class ManagedNode(LifecycleNode):
         depth: int,
         durability: DurabilityPolicy = DurabilityPolicy.VOLATILE,
         raw: bool = False,
+        required: bool = False,
     ) -> None:
         """Subscribe to an input, while active, as soon as its publisher is known.
 
-        `raw`: the callback gets the message in CDR.
+        `raw`: the callback gets the message in CDR. `required`: nothing can be answered without.
         """
         profile = QoSProfile(depth=depth, durability=durability)
         reliability = self.value('reliability')
+        kind = message_class(type_name)
         self._inputs.append(
-            Input(self, message_class(type_name), topic, callback, profile, reliability, raw)
+            Input(self, kind, topic, callback, profile, reliability, raw, required)
         )
 
     def unusable(self, error: MessageError) -> None:

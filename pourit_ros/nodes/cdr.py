@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stamps of serialised messages, without decoding them."""
+"""Stamps of serialised messages, read and written without decoding them."""
 
 from __future__ import annotations
 
@@ -20,3 +20,9 @@ def stamp_of(data: bytes, offset: int = HEADER) -> int:
         raise MessageError(f'a message of {len(data)} bytes has no header')
     sec, nanosec = struct.unpack_from('<iI' if data[1] & 1 else '>iI', data, offset)
     return sec * NANOSECONDS + nanosec
+
+
+def restamp(data: bytearray, stamp_ns: int) -> None:
+    """Write the stamp (ns) of a message in CDR that starts with its header."""
+    order = '<iI' if data[1] & 1 else '>iI'
+    struct.pack_into(order, data, HEADER, *divmod(stamp_ns, NANOSECONDS))

@@ -6,10 +6,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
+
+from .qos import Input
 
 PERIOD = 1.0
 # Latency and work are quantiles over this many answers: 3 to 10 s at camera rate.
@@ -19,10 +23,14 @@ RECORDED = 10.0
 
 
 class Health:
-    """Counts what a node takes in, answers and drops, and publishes it. Any thread may report."""
+    """Counts what a node takes in, answers and drops, and publishes it. Any thread may report.
 
-    def __init__(self, node: Node) -> None:
+    `inputs`: the node's, as they come and go.
+    """
+
+    def __init__(self, node: Node, inputs: Sequence[Input]) -> None:
         self._node = node
+        self._inputs = inputs
         self._lock = threading.Lock()
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
         node.create_timer(PERIOD, self._publish)
@@ -44,15 +52,22 @@ class Health:
         with self._lock:
             self._received += 1
 
-    def answered(self, stamp_ns: int, **work: float) -> None:
-        """A frame's outputs were published; `work`: seconds that its parts took."""
+    def answered(self, stamp_ns: int) -> None:
+        """A frame's outputs were published."""
         age = (self._node.get_clock().now().nanoseconds - stamp_ns) * 1e-9
         with self._lock:
             self._answered += 1
-            for part, seconds in work.items():
-                self._work.setdefault(part, deque(maxlen=WINDOW)).append(seconds)
             if abs(age) < RECORDED:
                 self._latency.append(age)
+
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """Time a part of the work on a frame."""
+        started = time.monotonic()
+        yield
+        seconds = time.monotonic() - started
+        with self._lock:
+            self._work.setdefault(part, deque(maxlen=WINDOW)).append(seconds)
 
     def dropped(self, cause: str, count: int = 1) -> None:
         """Input that will not be answered."""
@@ -78,21 +93,14 @@ class Health:
             self._facts[key] = str(value)
 
     def _publish(self) -> None:
+        troubles = [f'{i.topic}: {trouble}' for i in self._inputs if (trouble := i.trouble())]
+        inputs = {f'input {i.topic}': i.describe() for i in self._inputs}
         status = DiagnosticStatus(name=f'{self._node.get_name()}: frames')
         with self._lock:
             now = time.monotonic()
             elapsed, self._since = now - self._since, now
             rates = self._received / elapsed, self._answered / elapsed
-            if not self.active:
-                status.level, status.message = DiagnosticStatus.OK, 'not active'
-            elif self.paused:
-                status.level, status.message = DiagnosticStatus.OK, 'disabled by ~/enable'
-            elif not self._received:
-                status.level, status.message = DiagnosticStatus.STALE, 'no input'
-            elif self._problem_is_new:
-                status.level, status.message = DiagnosticStatus.WARN, self._problem
-            else:
-                status.level, status.message = DiagnosticStatus.OK, 'running'
+            status.level, status.message = self._verdict('; '.join(troubles))
             self._received = self._answered = 0
             self._problem_is_new = False
             values = {
@@ -106,12 +114,25 @@ class Health:
                 },
                 **{f'dropped: {cause}': str(count) for cause, count in self._drops.items()},
                 **self._facts,
+                **inputs,
                 'last problem': self._problem,
             }
         status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
         message = DiagnosticArray(status=[status])
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(message)
+
+    def _verdict(self, trouble: str) -> tuple[bytes, str]:
+        """Level and message; `trouble`: what is wrong with the inputs."""
+        if not self.active:
+            return DiagnosticStatus.OK, 'not active'
+        if self.paused:
+            return DiagnosticStatus.OK, 'disabled by ~/enable'
+        problem = self._problem if self._problem_is_new else ''
+        said = '; '.join(filter(None, (trouble, problem)))
+        if not self._received:
+            return DiagnosticStatus.STALE, f'no input: {said}' if said else 'no input'
+        return (DiagnosticStatus.WARN, said) if said else (DiagnosticStatus.OK, 'running')
 
 
 def _quantiles(name: str, seconds: deque[float]) -> dict[str, str]:

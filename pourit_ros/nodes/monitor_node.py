@@ -20,9 +20,9 @@ from ..messages.encode import string
 from ..messages.errors import MessageError
 from ..perception.segmentation import Segmentation
 from ..pipeline import Observation, PourEstimator
+from ..poses import PoseInputs
 from ..transforms import NoTransform
 from .parameters import BASE_FRAME, POSE_TOLERANCE, TARGET_FRAME, Parameter
-from .pose_inputs import PoseInputs
 from .qos import POSE_DEPTH
 from .switch import SwitchedNode
 from .tf import subscribe_tf
@@ -30,19 +30,47 @@ from .worker import Worker
 
 # Halves of frames that wait for their other half; of more than these it was lost.
 MAX_HALVES = 30
+# Parameters of the state machine, in its order.
+LIMITS = ('start_after', 'stop_after', 'lost_after')
 
 PARAMETERS = (
-    Parameter('target', 'cup', 'Target container: a name in containers.yaml, or a YAML file.'),
+    Parameter(
+        'target',
+        'cup',
+        'Target container: a name in containers.yaml, or a YAML file.',
+        dynamic=True,
+    ),
     TARGET_FRAME,
     BASE_FRAME,
     POSE_TOLERANCE,
     Parameter(
-        'start_after', 2, 'Successive frames with liquid after which it flows.', low=1, high=100
+        'start_after',
+        2,
+        'Successive frames with liquid after which it flows.',
+        low=1,
+        high=100,
+        dynamic=True,
     ),
-    Parameter('stop_after', 0.3, 'Time without liquid after which it has stopped, s.', high=10.0),
-    Parameter('lost_after', 1.0, 'Time of flow without distance that is a fault, s.', high=60.0),
     Parameter(
-        'stale_after', 1.0, 'Silence of the input that is a fault, s; 0: none is.', high=60.0
+        'stop_after',
+        0.3,
+        'Time without liquid after which it has stopped, s.',
+        high=10.0,
+        dynamic=True,
+    ),
+    Parameter(
+        'lost_after',
+        1.0,
+        'Time of flow without distance that is a fault, s.',
+        high=60.0,
+        dynamic=True,
+    ),
+    Parameter(
+        'stale_after',
+        1.0,
+        'Silence of the input that is a fault, s; 0: none is.',
+        high=60.0,
+        dynamic=True,
     ),
 )
 
@@ -54,7 +82,7 @@ class PourMonitor(SwitchedNode):
         super().__init__('pour_monitor', PARAMETERS)
         self._estimator: PourEstimator | None = None
         self._machine = PourStateMachine()
-        self._poses = PoseInputs('', '', 0.0)
+        self._poses = PoseInputs('', {})
         self._halves: dict[int, dict[str, Any]] = {}
         self._seen: _Seen | None = None
         self._worker: Worker[_Seen] | None = None
@@ -77,12 +105,8 @@ class PourMonitor(SwitchedNode):
     def activate(self) -> None:
         """Subscribe; the state starts as idle."""
         super().activate()
-        self._machine = PourStateMachine(
-            self.value('start_after'), self.value('stop_after'), self.value('lost_after')
-        )
-        self._poses = PoseInputs(
-            self.value('base_frame'), self.value('target_frame'), self.value('pose_tolerance')
-        )
+        self._machine.set_limits(*(self.value(name) for name in LIMITS))
+        self._poses = PoseInputs(self.value('base_frame'), {'target': self.value('target_frame')})
         self._forget()
         self._worker = Worker(self._take, self._answer, self.failed)
         for role in ('camera', 'target'):
@@ -95,16 +119,15 @@ class PourMonitor(SwitchedNode):
         subscribe_tf(self, partial(self._on_pose, self._poses.transforms))
         self.subscribe(
             'sensor_msgs/msg/JointState', 'liquid/probability',
-            partial(self._on_half, 'probability'), MAX_HALVES,
+            partial(self._on_half, 'probability'), MAX_HALVES, required=True,
         )  # fmt: skip
         self.subscribe(
             'sensor_msgs/msg/PointCloud2', 'liquid/points',
-            partial(self._on_half, 'points'), MAX_HALVES,
+            partial(self._on_half, 'points'), MAX_HALVES, required=True,
         )  # fmt: skip
         self._restart()
         self._worker.start()
-        if self.value('stale_after') > 0:
-            self._watch.reset()
+        self._watch.reset()
 
     def deactivate(self) -> None:
         """Let the worker finish its frame, and stop watching."""
@@ -116,6 +139,20 @@ class PourMonitor(SwitchedNode):
     def cleanup(self) -> None:
         """Forget the target."""
         self._estimator = None
+
+    def change(self, values: dict[str, Any]) -> None:
+        """Other limits, or another target, with which the state starts anew."""
+        if 'target' in values:
+            self._estimator = PourEstimator(Container.load(values['target']))
+        with self._state_lock:
+            self._machine.set_limits(*(values.get(name, self.value(name)) for name in LIMITS))
+        if self._worker is None:
+            return
+        if 'target_frame' in values:
+            with self._worker.lock:
+                self._poses.follow('target', values['target_frame'])
+        if values.keys() & {'target', 'target_frame'}:
+            self._restart()
 
     def reset(self, poses: bool) -> None:
         """See SwitchedNode; the state, a fault too, starts anew as idle."""
@@ -170,7 +207,8 @@ class PourMonitor(SwitchedNode):
             self._poses.set_back(stamp_ns)
         self._newest_ns = stamp_ns
         try:
-            observation = _observation(stamp_ns, probability, points)
+            with self.health.timed('receive'):
+                observation = _observation(stamp_ns, probability, points)
         except MessageError as error:
             self.unusable(error)
             return
@@ -185,39 +223,41 @@ class PourMonitor(SwitchedNode):
         if seen is None:
             return None
         stamp_ns = seen.observation.stamp_ns
+        here = seen.frame_id
+        tolerance_ns = round(self.value('pose_tolerance') * 1e9)
         try:
-            seen.T_base_cam = self._poses.camera(seen.frame_id, stamp_ns)
-            seen.T_base_target = self._poses.target(seen.frame_id, seen.T_base_cam, stamp_ns)
+            camera = seen.T_base_cam = self._poses.camera(here, stamp_ns, tolerance_ns)
+            seen.T_base_target = self._poses.target(here, camera, stamp_ns, tolerance_ns)
         except NoTransform as error:
             seen.problem = error.reason
         return seen
 
     def _answer(self, seen: _Seen) -> None:
         assert self._estimator is not None
-        started = time.monotonic()
-        estimate = self._estimator.estimate(seen.observation, seen.T_base_cam, seen.T_base_target)
+        with self.health.timed('measure'):
+            estimate = self._estimator.estimate(
+                seen.observation, seen.T_base_cam, seen.T_base_target
+            )
         with self._state_lock:
             if seen.epoch != self._epoch:
                 return
             state = self._machine.update(estimate.stamp_ns, estimate.present, estimate.valid)
             changed = state if state != self._state else None
             self._state = state
-        measured = time.monotonic()
-        for name, fields in monitor_messages(estimate, self.value('base_frame'), changed):
-            self.send(name, fields)
+        with self.health.timed('publish'):
+            for name, fields in monitor_messages(estimate, self.value('base_frame'), changed):
+                self.send(name, fields)
         if estimate.reason:
             detail = f' ({seen.problem})' if seen.problem else ''
             self.health.problem(f'{estimate.reason}{detail}')
         self.health.fact('state', state)
-        self.health.answered(
-            estimate.stamp_ns, measure=measured - started, publish=time.monotonic() - measured
-        )
+        self.health.answered(estimate.stamp_ns)
 
     def _check_stale(self) -> None:
         if self._last_input is None or self._state == 'fault':
             return
-        silence = time.monotonic() - self._last_input
-        if silence < self.value('stale_after'):
+        silence, limit = time.monotonic() - self._last_input, self.value('stale_after')
+        if limit == 0 or silence < limit:
             return
         reason = f'no liquid/points for {silence:.1f} s'
         with self._state_lock:

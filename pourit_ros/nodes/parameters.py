@@ -18,6 +18,8 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
+from .failures import line
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -32,6 +34,8 @@ class Parameter:
     """Largest value of a number; inf: no range is declared."""
     choices: tuple[str, ...] = ()
     """Values of a string; empty: any."""
+    dynamic: bool = False
+    """Whether it may be changed while the node is configured, active or not."""
 
     def descriptor(self) -> ParameterDescriptor:
         """What `ros2 param describe` shows."""
@@ -59,7 +63,10 @@ class Parameter:
 
 BASE_FRAME = Parameter('base_frame', 'base', 'Frame of the results; its z axis points up.')
 TARGET_FRAME = Parameter(
-    'target_frame', '', "The target container's TF frame; empty: topic target_pose."
+    'target_frame',
+    '',
+    "The target container's TF frame; empty: topic target_pose.",
+    dynamic=True,
 )
 POSE_TOLERANCE = Parameter(
     'pose_tolerance',
@@ -68,24 +75,35 @@ POSE_TOLERANCE = Parameter(
     high=2.0,
 )
 
+Change = Callable[[dict[str, Any]], None]
 
-def declare(node: Node, table: Sequence[Parameter], locked: Callable[[], bool]) -> None:
-    """Declare every row on the node; while `locked()` no row can be changed.
 
-    Raises ValueError for an override that does not fit.
+def declare(
+    node: Node, table: Sequence[Parameter], configured: Callable[[], bool], change: Change
+) -> None:
+    """Declare every row on the node.
+
+    While `configured()` only dynamic rows can be changed; `change` is told their new values, all
+    at once, before they are set, and refuses them by a ValueError. Raises ValueError for an
+    override that does not fit.
     """
     rows = {row.name: row for row in table}
 
     def check(changes: list[RosParameter]) -> SetParametersResult:
-        for change in changes:
-            row = rows.get(change.name)
-            if row is None:
-                continue
-            if locked():
-                reason = f'{row.name} is read when the node is configured: clean it up first'
-                return SetParametersResult(successful=False, reason=reason)
-            if reason := row.problem(change.value):
-                return SetParametersResult(successful=False, reason=reason)
+        # Others, such as use_sim_time, are rclpy's.
+        values = {c.name: c.value for c in changes if c.name in rows}
+        try:
+            for name, value in values.items():
+                if configured() and not rows[name].dynamic:
+                    raise ValueError(
+                        f'{name} is read when the node is configured: clean it up first'
+                    )
+                if reason := rows[name].problem(value):
+                    raise ValueError(reason)
+            if configured() and values:
+                change(values)
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=line(error))
         return SetParametersResult(successful=True)
 
     node.add_on_set_parameters_callback(check)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from copy import copy
 from functools import partial
 from typing import Any, get_args
 
@@ -27,12 +28,30 @@ PARAMETERS = (
     Parameter('device', 'auto', 'Where the model runs.', choices=('auto', 'cpu', 'cuda')),
     Parameter('threads', 0, 'CPU threads of the model; 0: as many as torch takes.', high=256),
     Parameter(
-        'source', 'pourit_bottle', 'Source container: a name in containers.yaml, or a YAML file.'
+        'presence_threshold',
+        0.0,
+        "Probability above which there is liquid; 0: the weights' own.",
+        high=1.0,
+        dynamic=True,
+    ),
+    Parameter(
+        'mask_threshold',
+        0.0,
+        "Activation above which a pixel is liquid; 0: the weights' own.",
+        high=1.0,
+        dynamic=True,
+    ),
+    Parameter(
+        'source',
+        'pourit_bottle',
+        'Source container: a name in containers.yaml, or a YAML file.',
+        dynamic=True,
     ),
     Parameter(
         'target',
         'cup',
         'Target container: with its pose it bounds where liquid can be; as for source.',
+        dynamic=True,
     ),
     Parameter(
         'plane',
@@ -40,7 +59,12 @@ PARAMETERS = (
         "Pouring plane through the container's axis, or normal to its z axis as in PourIt!.",
         choices=get_args(PlaneMode),
     ),
-    Parameter('source_frame', '', "The source container's TF frame; empty: topic source_pose."),
+    Parameter(
+        'source_frame',
+        '',
+        "The source container's TF frame; empty: topic source_pose.",
+        dynamic=True,
+    ),
     TARGET_FRAME,
     BASE_FRAME,
     POSE_TOLERANCE,
@@ -81,13 +105,13 @@ class LiquidPerception(SwitchedNode):
             from ..perception import Segmenter
         except ModuleNotFoundError as error:
             raise ValueError(f'{error.name} is not installed: pip install {error.name}') from None
-        source = Container.load(self.value('source'))
+        source, target = (Container.load(self.value(role)) for role in ('source', 'target'))
         segmenter = Segmenter.load(
             self.value('weights'), self.value('device'), self.value('threads') or None
         )
         _warm_up(segmenter)
-        target = Container.load(self.value('target'))
         self._observer = PourObserver(segmenter, source, self.value('plane'), target=target)
+        self._set_thresholds({})
         self.advertise_contract(PERCEPTION)
         self.health.fact('weights', self.value('weights'))
         self.health.fact('device', segmenter.device)
@@ -110,13 +134,15 @@ class LiquidPerception(SwitchedNode):
         pose, info = 'geometry_msgs/msg/PoseStamped', 'sensor_msgs/msg/CameraInfo'
         self.subscribe(info, 'color/camera_info', partial(feed, assembler.info), IMAGE_DEPTH)
         for role in ('source', 'camera', 'target'):
-            self.subscribe(pose, f'{role}_pose', partial(feed, assembler.pose, role), POSE_DEPTH)
-        subscribe_tf(self, partial(feed, assembler.transforms))
+            self.subscribe(
+                pose, f'{role}_pose', partial(feed, assembler.poses.pose, role), POSE_DEPTH
+            )
+        subscribe_tf(self, partial(feed, assembler.poses.transforms))
         if self.value('use_depth'):
             topic = image_topic('depth/image', self.value('depth_image_transport'))
             self.subscribe(*topic, partial(feed, assembler.depth), DEPTH_DEPTH)
         topic = image_topic('color/image', self.value('image_transport'))
-        self.subscribe(*topic, self._on_color, IMAGE_DEPTH)
+        self.subscribe(*topic, self._on_color, IMAGE_DEPTH, required=True)
         self._worker = Worker(self._take, self._answer, self.failed)
         self._worker.start()
 
@@ -130,6 +156,35 @@ class LiquidPerception(SwitchedNode):
         """Free the model."""
         self._observer = None
 
+    def change(self, values: dict[str, Any]) -> None:
+        """Other thresholds, containers or frames, from the next image on."""
+        # A copy: the image in work keeps the containers that it began with.
+        observer = copy(self._observer)
+        assert observer is not None
+        if 'source' in values:
+            observer.source = Container.load(values['source'])
+        if 'target' in values:
+            observer.target = Container.load(values['target'])
+        self._observer = observer
+        self._set_thresholds(values)
+        if self._worker is not None:
+            with self._worker.lock:
+                for role in ('source', 'target'):
+                    if (frame := values.get(f'{role}_frame')) is not None:
+                        self._assembler.poses.follow(role, frame)
+
+    def _set_thresholds(self, values: dict[str, Any]) -> None:
+        """Thresholds of the parameters, some of which are about to become `values`."""
+        assert self._observer is not None
+        segmenter = self._observer.segmenter
+        presence, mask = (
+            values.get(name, self.value(name)) for name in ('presence_threshold', 'mask_threshold')
+        )
+        own = segmenter.metadata
+        segmenter.thresholds = segmenter.thresholds._replace(
+            presence=presence or own.presence_threshold, mask=mask or own.mask_threshold
+        )
+
     def reset(self, poses: bool) -> None:
         """See SwitchedNode."""
         assert self._worker is not None
@@ -140,7 +195,8 @@ class LiquidPerception(SwitchedNode):
         if not self.enabled:
             return
         self.health.received()
-        self._feed(self._assembler.color, message)
+        with self.health.timed('receive'):
+            self._feed(self._assembler.color, message)
 
     def _feed(self, take_in: Callable[..., None], *arguments: Any) -> None:
         assert self._worker is not None
@@ -163,17 +219,18 @@ class LiquidPerception(SwitchedNode):
     def _answer(self, taken: tuple[Frame, str]) -> None:
         assert self._observer is not None
         assert self._worker is not None
-        frame, frame_id = taken
-        started = time.monotonic()
-        observation = self._observer.observe(frame)
-        observed = time.monotonic()
-        for name, fields in perception_messages(observation, frame.color, frame_id, self.wanted):
-            self.send(name, fields)
-        if observation.problem:
-            self.health.problem(observation.problem)
-        self.health.answered(
-            frame.stamp_ns, observe=observed - started, publish=time.monotonic() - observed
-        )
+        (frame, frame_id), observer = taken, self._observer
+        with self.health.timed('segment'):
+            segmentation = observer.segment(frame)
+        with self.health.timed('lift'):
+            observation = observer.lift(frame, segmentation)
+        with self.health.timed('publish'):
+            messages = perception_messages(observation, frame.color, frame_id, self.wanted)
+            for name, fields in messages:
+                self.send(name, fields)
+        if problem := frame.problem or observation.problem:
+            self.health.problem(problem)
+        self.health.answered(frame.stamp_ns)
         with self._worker.lock:
             drops, skews = dict(self._assembler.drops), dict(self._assembler.skew_ns)
         for cause, count in drops.items():

@@ -41,6 +41,7 @@ class Input:
     Reliable when every publisher is; best effort as soon as one is not, since a reliable
     subscription would get nothing from that one. There is no subscription before the first
     publisher is known, as the choice cannot be changed afterwards: `refresh` re-creates it then.
+    `required`: the node can do nothing without, and expects one publisher.
     """
 
     def __init__(
@@ -52,19 +53,17 @@ class Input:
         profile: QoSProfile,
         reliability: str,
         raw: bool,
+        required: bool,
     ) -> None:
         self._node = node
+        self.topic = topic
         self._arguments = (message_type, topic, callback)
         self._profile = profile
         self._raw = raw
         self._wanted = reliability
+        self._required = required
         self._in_effect: ReliabilityPolicy | None = None
         self._subscription: Subscription | None = None
-
-    @property
-    def in_effect(self) -> str:
-        """Reliability of the present subscription, for diagnostics."""
-        return self._in_effect.name.lower() if self._in_effect is not None else 'no publisher'
 
     @property
     def subscribed(self) -> bool:
@@ -89,17 +88,45 @@ class Input:
             self._node.destroy_subscription(self._subscription)
         self._subscription, self._in_effect = None, None
 
+    def describe(self) -> str:
+        """What is offered on the topic and how it is taken, for diagnostics."""
+        count = len(self._offers())
+        publishers = f'{count} publisher{"" if count == 1 else "s"}'
+        return publishers if self._in_effect is None else f'{publishers}, {_word(self._in_effect)}'
+
+    def trouble(self) -> str:
+        """Why nothing, or too much, comes in; '' where all is well or the input is optional."""
+        offers = self._offers()
+        if not offers:
+            return 'no publisher' if self._required else ''
+        if self._in_effect is ReliabilityPolicy.RELIABLE and any(
+            offer.reliability is ReliabilityPolicy.BEST_EFFORT for offer in offers
+        ):
+            return 'reliable is asked for, a publisher offers best effort'
+        if self._profile.durability is DurabilityPolicy.TRANSIENT_LOCAL:
+            # Latched topics have as many publishers as they like.
+            volatile = any(o.durability is DurabilityPolicy.VOLATILE for o in offers)
+            return 'a publisher does not latch it' if volatile else ''
+        if self._required and len(offers) > 1:
+            return f'{len(offers)} publishers, one is expected'
+        return ''
+
+    def _offers(self) -> list[QoSProfile]:
+        topic = self._node.resolve_topic_name(self.topic)
+        return [info.qos_profile for info in self._node.get_publishers_info_by_topic(topic)]
+
     def _choose(self) -> ReliabilityPolicy | None:
         if self._wanted == 'reliable':
             return ReliabilityPolicy.RELIABLE
         if self._wanted == 'best_effort':
             return ReliabilityPolicy.BEST_EFFORT
-        topic = self._node.resolve_topic_name(self._arguments[1])
-        offered = {
-            info.qos_profile.reliability for info in self._node.get_publishers_info_by_topic(topic)
-        }
+        offered = {offer.reliability for offer in self._offers()}
         if not offered:
             return None
         if offered == {ReliabilityPolicy.RELIABLE}:
             return ReliabilityPolicy.RELIABLE
         return ReliabilityPolicy.BEST_EFFORT
+
+
+def _word(reliability: ReliabilityPolicy) -> str:
+    return reliability.name.lower().replace('_', ' ')

@@ -10,13 +10,12 @@ from functools import partial
 from rclpy.qos import DurabilityPolicy
 
 from ..bags.writer import STORAGES, BagWriter
-from ..messages.contract import MONITOR, PERCEPTION, Topic
+from ..messages.contract import DIAGNOSTICS, MONITOR, PERCEPTION, Topic
 from .base import ManagedNode
 from .parameters import Parameter
 
 # Its arrival is where a frame's latency starts: the image itself is in the bag that is replayed.
 CAMERA_INFO = Topic('color/camera_info', 'sensor_msgs/msg/CameraInfo', 'as the camera sent it')
-DIAGNOSTICS = Topic('/diagnostics', 'diagnostic_msgs/msg/DiagnosticArray', 'health of the nodes')
 OVERLAY = 'liquid/overlay'
 QUEUE = 50
 # Told to end, it writes what is still under way: until nothing came for so long, but no longer.

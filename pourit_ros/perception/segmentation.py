@@ -44,7 +44,7 @@ class Segmentation:
     probability: float
     """Calibrated probability that liquid is flowing in the image."""
     present: bool
-    """Whether the probability is above the threshold that came with the weights."""
+    """Whether the probability is above the presence threshold."""
     cam: npt.NDArray[np.float32]
     """(H, W) class activation map in [0, 1]."""
     mask: npt.NDArray[np.bool_]

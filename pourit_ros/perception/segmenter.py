@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,17 +25,26 @@ from .weights import WeightsMetadata, find_weights, load_weights
 Image = npt.NDArray[np.uint8]
 
 
+class Thresholds(NamedTuple):
+    """Probability above which there is liquid, and activation above which a pixel is."""
+
+    presence: float
+    mask: float
+
+
 class _Reader(Protocol):
     """How the output of one kind of network is read."""
 
-    def __call__(self, rgb: Image, region: ImageRegion | None) -> Segmentation: ...
+    def __call__(
+        self, rgb: Image, region: ImageRegion | None, thresholds: Thresholds
+    ) -> Segmentation: ...
 
 
 class Segmenter:
     """Segment the stream of liquid in single images.
 
     Takes the model over: sets it to evaluation, moves it to the device. May be called from any
-    thread, by one at a time.
+    thread, by one at a time. `thresholds` start as the weights' own and may be set at any time.
     """
 
     def __init__(
@@ -45,15 +54,18 @@ class Segmenter:
         device: torch.device | str = 'cpu',
     ) -> None:
         self.metadata = metadata
+        self.thresholds = Thresholds(metadata.presence_threshold, metadata.mask_threshold)
         self.device = torch.device(device)
         self.backend_name = 'onnxruntime' if isinstance(model, OnnxBackend) else 'torch'
         self._read: _Reader
         if isinstance(model, PublishedNetwork):
-            self._read = _PublishedReader(model.eval().to(self.device), metadata, self.device)
+            self._read = _PublishedReader(
+                model.eval().to(self.device), metadata.input_size, self.device
+            )
         elif isinstance(model, LiquidClassifier):
-            self._read = _LiquidReader(TorchBackend(model, self.device), metadata)
+            self._read = _LiquidReader(TorchBackend(model, self.device), metadata.input_size)
         else:
-            self._read = _LiquidReader(model, metadata)
+            self._read = _LiquidReader(model, metadata.input_size)
 
     @classmethod
     def load(
@@ -103,7 +115,7 @@ class Segmenter:
             rows = 0 <= region.y0 < region.y1 <= rgb.shape[0]
             if not (columns and rows):
                 raise ValueError(f'{region} does not lie in an image of shape {rgb.shape}')
-        return self._read(np.ascontiguousarray(rgb), region)
+        return self._read(np.ascontiguousarray(rgb), region, self.thresholds)
 
 
 class _LiquidReader:
@@ -113,14 +125,15 @@ class _LiquidReader:
     shows liquid, closer; there the CAM's logits are the mean of both looks.
     """
 
-    def __init__(self, backend: Backend, metadata: WeightsMetadata) -> None:
+    def __init__(self, backend: Backend, input_size: int) -> None:
         self._backend = backend
-        self._metadata = metadata
+        self._input_size = input_size
 
-    def __call__(self, rgb: Image, region: ImageRegion | None) -> Segmentation:
-        metadata = self._metadata
+    def __call__(
+        self, rgb: Image, region: ImageRegion | None, thresholds: Thresholds
+    ) -> Segmentation:
         if region is None:
-            view = whole_view(rgb.shape[:2], metadata.input_size)
+            view = whole_view(rgb.shape[:2], self._input_size)
         else:
             view = region_view(region)
         logits, pooled = self._look(rgb, view)
@@ -130,17 +143,17 @@ class _LiquidReader:
         share = logits.size / (rgb.shape[0] * rgb.shape[1])
         logit = pooled + self._backend.presence_slope * math.log(share)
         probability = 1 / (1 + math.exp(-logit)) if logit > -700 else 0.0
-        present = probability > metadata.presence_threshold
+        present = probability > thresholds.presence
         cam = np.zeros(rgb.shape[:2], np.float32)
         cam[view.window] = _sigmoid(logits)
         mask = np.zeros(cam.shape, np.bool_)
         if present:
-            mask = keep_stream(cam > metadata.mask_threshold, cam)
+            mask = keep_stream(cam > thresholds.mask, cam)
             closer = closer_view(mask, view.scale) if region is None else None
             if closer is not None:
                 again, _ = self._look(rgb, closer)
                 cam[closer.window] = _sigmoid((logits[closer.window] + again) / 2)
-                mask = keep_stream(cam > metadata.mask_threshold, cam)
+                mask = keep_stream(cam > thresholds.mask, cam)
         return Segmentation(probability, present, cam, mask)
 
     def _look(self, rgb: Image, view: View) -> tuple[npt.NDArray[np.float32], float]:
@@ -157,27 +170,27 @@ class _PublishedReader:
     Unlike the demo, letterbox borders take no part in the min-max normalisation.
     """
 
-    def __init__(
-        self, model: PublishedNetwork, metadata: WeightsMetadata, device: torch.device
-    ) -> None:
+    def __init__(self, model: PublishedNetwork, input_size: int, device: torch.device) -> None:
         self._model = model
-        self._metadata = metadata
+        self._input_size = input_size
         self._device = device
 
     @torch.inference_mode()
-    def __call__(self, rgb: Image, region: ImageRegion | None) -> Segmentation:
-        letterbox = whole_view(rgb.shape[:2], self._metadata.input_size).letterbox
+    def __call__(
+        self, rgb: Image, region: ImageRegion | None, thresholds: Thresholds
+    ) -> Segmentation:
+        letterbox = whole_view(rgb.shape[:2], self._input_size).letterbox
         images = self._model.normalise(_to_batch(letterbox.apply(rgb), self._device))
         logits, maps = self._model.logits_and_cam(with_mirror(images))
         probability = logits.mean().sigmoid().item()
-        present = probability > self._metadata.presence_threshold
+        present = probability > thresholds.presence
         cam = np.zeros(rgb.shape[:2], np.float32)
         if present:
             merged = merge_mirror(maps, letterbox.size)
             picture = (..., *letterbox.content)
             merged[picture] = min_max(merged[picture])
             cam = letterbox.restore(merged[0, 0].cpu().numpy())
-        return Segmentation(probability, present, cam, cam > self._metadata.mask_threshold)
+        return Segmentation(probability, present, cam, cam > thresholds.mask)
 
 
 def _sigmoid(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:

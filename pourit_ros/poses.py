@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where camera and containers are, from pose topics or TF: for live nodes and offline replay."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from .geometry import Pose
+from .messages.decode import pose_from_pose_stamped, pose_from_transform, stamp_to_ns
+from .messages.errors import MessageError
+from .transforms import NoTransform, TransformBuffer, frame_name
+
+Role = Literal['source', 'target', 'camera']
+Container = Literal['source', 'target']
+
+# Faster than an arm or a hand pours; a pose that moves so has been mistaken by its tracker.
+MAX_SPEED = 3.0
+
+
+class PoseInputs:
+    """Poses at a stamp: exact, else interpolated, else the nearest within a tolerance (ns).
+
+    The camera's pose comes from `camera_pose` once that was heard, else from TF; a container's
+    from the TF frame that `frames` names for it, else from its pose topic, whose messages may be
+    in any frame that leads to the camera's or the base. A pose that has just moved faster than
+    MAX_SPEED (m/s) is none. Not thread-safe.
+    """
+
+    def __init__(self, base_frame: str, frames: dict[Container, str]) -> None:
+        self._base = frame_name(base_frame)
+        self._frames = {role: frame_name(frame) for role, frame in frames.items() if frame}
+        self._buffer = TransformBuffer(MAX_SPEED)
+        self._heard: set[Role] = set()
+
+    def pose(self, role: Role, message: Any) -> None:
+        """Take in a PoseStamped; raises MessageError."""
+        if not frame_name(message.header.frame_id):
+            raise MessageError(f'{role} pose has no frame_id')
+        pose, stamp_ns = pose_from_pose_stamped(message), stamp_to_ns(message.header.stamp)
+        self._add(message.header.frame_id, _edge(role), stamp_ns, pose, False)
+        self._heard.add(role)
+
+    def transforms(self, message: Any, static: bool) -> None:
+        """Take in a TFMessage; the good transforms of a partly bad one are kept.
+
+        Raises MessageError.
+        """
+        failure: MessageError | None = None
+        for entry in message.transforms:
+            try:
+                stamp_ns = stamp_to_ns(entry.header.stamp)
+                pose = pose_from_transform(entry.transform)
+                self._add(entry.header.frame_id, entry.child_frame_id, stamp_ns, pose, static)
+            except MessageError as error:
+                failure = error
+        if failure is not None:
+            raise failure
+
+    def camera(self, optical_frame: str, stamp_ns: int, tolerance_ns: int) -> Pose:
+        """T_base_cam of the optical frame; raises NoTransform."""
+        if 'camera' in self._heard:
+            return self._buffer.lookup(self._base, _edge('camera'), stamp_ns, tolerance_ns)
+        try:
+            return self._buffer.lookup(self._base, optical_frame, stamp_ns, tolerance_ns)
+        except NoTransform as error:
+            reason = f'nothing on camera_pose, and {error.reason}'
+            raise NoTransform(reason, error.newest_ns) from None
+
+    def source(
+        self, optical_frame: str, T_base_cam: Pose | None, stamp_ns: int, tolerance_ns: int
+    ) -> Pose:
+        """T_cam_source, through the base where nothing else connects; raises NoTransform."""
+        frame, tree = self._frame('source'), self._buffer
+        # The camera may be placed by its pose topic only, outside the tree.
+        by_base = not tree.connects(optical_frame, frame) and tree.connects(self._base, frame)
+        if T_base_cam is not None and by_base:
+            T_base_source = tree.lookup(self._base, frame, stamp_ns, tolerance_ns)
+            return T_base_cam.inverse() @ T_base_source
+        return tree.lookup(optical_frame, frame, stamp_ns, tolerance_ns)
+
+    def target(
+        self, optical_frame: str, T_base_cam: Pose | None, stamp_ns: int, tolerance_ns: int
+    ) -> Pose:
+        """T_base_target, through the camera where nothing else connects; raises NoTransform."""
+        frame, tree = self._frame('target'), self._buffer
+        by_camera = not tree.connects(self._base, frame) and tree.connects(optical_frame, frame)
+        if T_base_cam is not None and by_camera:
+            return T_base_cam @ tree.lookup(optical_frame, frame, stamp_ns, tolerance_ns)
+        return tree.lookup(self._base, frame, stamp_ns, tolerance_ns)
+
+    def skew_ns(self, optical_frame: str, stamp_ns: int) -> dict[str, int]:
+        """Stamp of the sample that each pose rests on, minus the given one: the oldest's."""
+        cameras = optical_frame, _edge('camera')
+        ways: dict[str, tuple[tuple[str, str], ...]] = {
+            'source': tuple((c, self._name('source')) for c in (*cameras, self._base)),
+            'target': tuple((c, self._name('target')) for c in (self._base, *cameras)),
+            'camera': tuple((self._base, c) for c in reversed(cameras)),
+        }
+        skews = {}
+        for role, choices in ways.items():
+            found = [self._buffer.skew_ns(*ends, stamp_ns) for ends in choices]
+            skew = next((s for s in found if s is not None), None)
+            if skew is not None:
+                skews[role] = skew
+        return skews
+
+    def follow(self, container: Container, frame: str) -> None:
+        """From now on take a container's pose from this TF frame; empty: from its topic."""
+        self._frames[container] = frame_name(frame)
+
+    def set_back(self, now_ns: int) -> None:
+        """Time was set back to `now_ns`: forget what is later, keep what came with the jump."""
+        self._buffer.set_back(now_ns)
+
+    def clear(self) -> None:
+        """Forget all poses but the static transforms."""
+        self._buffer.clear()
+
+    def _name(self, container: Container) -> str:
+        return self._frames.get(container) or _edge(container)
+
+    def _frame(self, container: Container) -> str:
+        frame = self._name(container)
+        if frame == _edge(container) and container not in self._heard:
+            raise NoTransform(f'nothing on {container}_pose')
+        return frame
+
+    def _add(self, parent: str, child: str, stamp_ns: int, pose: Pose, static: bool) -> None:
+        try:
+            self._buffer.add(parent, child, stamp_ns, pose, static)
+        except ValueError as error:
+            raise MessageError(str(error)) from None
+
+
+def _edge(role: Role) -> str:
+    """What a pose topic's edge of the tree is called; no TF frame is called so."""
+    return f'<{role}_pose>'
