@@ -4,7 +4,8 @@
 ros2 launch pourit_ros replay.launch.py bag:=/path/to/rosbag2 rate:=0.0
 
 Ends with the bag. `record:=FOLDER` writes what the nodes publish. For table, video and report
-use `pourit replay BAG --live`.
+use `pourit replay BAG --live`. `rviz:=true` shows what the nodes see; it needs rviz2, which this
+package does not install.
 """
 
 import os
@@ -39,7 +40,12 @@ ARGUMENTS = {
     'base_frame': ('base', "The robot's base in the bag, z up."),
     'source_frame': ('', "The source's TF frame in the bag; empty: its pose topic."),
     'target_frame': ('', "The target's TF frame in the bag; empty: its pose topic."),
+    'rviz': ('false', 'Start rviz2 with config/pour.rviz; its liquid points need TF.'),
 }
+
+# What config/pour.rviz shows of perception and of the monitor, under /pourit.
+SHOWN = {'liquid_perception': ('liquid/overlay', 'liquid/points'), 'pour_monitor': ('markers',)}
+RVIZ_CONFIG = PathJoinSubstitution([FindPackageShare('pourit_ros'), 'config', 'pour.rviz'])
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -59,9 +65,10 @@ def generate_launch_description() -> LaunchDescription:
     def text(name: str) -> ParameterValue:
         return ParameterValue(argument[name], value_type=str)
 
-    def awaited(alone: int, recorded: int) -> ParameterValue:
-        expression = PythonExpression(["'", argument['record'], f"' and {recorded} or {alone}"])
-        return ParameterValue(expression, value_type=int)
+    def awaited(node: str, alone: int, recorded: int) -> ParameterValue:
+        recording = ["('", argument['record'], f"' and {recorded} or {alone})"]
+        showing = [f"{len(SHOWN[node])} * ('", argument['rviz'], "'.lower() in ('true', '1'))"]
+        return ParameterValue(PythonExpression([*recording, ' + ', *showing]), value_type=int)
 
     # The player turns the bag's TF into pose topics, so the nodes need no frames.
     topics_only = {'source_frame': '', 'target_frame': '', 'base_frame': text('base_frame')}
@@ -86,17 +93,21 @@ def generate_launch_description() -> LaunchDescription:
         [
             *actions,
             # Nobody takes input before all that hear of it are there: monitor and player (and
-            # recorder) are the subscriptions that these two wait for.
+            # recorder and RViz) are the subscriptions that these two wait for.
             node(
                 'liquid_perception',
-                {'weights': text('weights'), 'await_subscriptions': awaited(2, 6), **topics_only},
+                {
+                    'weights': text('weights'),
+                    'await_subscriptions': awaited('liquid_perception', 2, 6),
+                    **topics_only,
+                },
             ),
             node(
                 'pour_monitor',
                 {
                     'target_frame': '',
                     'base_frame': text('base_frame'),
-                    'await_subscriptions': awaited(1, 7),
+                    'await_subscriptions': awaited('pour_monitor', 1, 7),
                     'stale_after': 0.0,
                 },
             ),
@@ -104,6 +115,17 @@ def generate_launch_description() -> LaunchDescription:
                 'recorder',
                 {'bag': text('record')},
                 condition=IfCondition(PythonExpression(["'", argument['record'], "' != ''"])),
+            ),
+            Node(
+                package='rviz2',
+                executable='rviz2',
+                name='rviz',
+                namespace=argument['namespace'],
+                arguments=['-d', RVIZ_CONFIG, '-f', argument['base_frame']],
+                remappings=[
+                    (f'/pourit/{topic}', topic) for topics in SHOWN.values() for topic in topics
+                ],
+                condition=IfCondition(argument['rviz']),
             ),
             player,
             RegisterEventHandler(

@@ -110,6 +110,10 @@ class RosProcesses:
         """Whether a node has not ended yet."""
         return self._processes[node].poll() is None
 
+    def pid(self, node: str) -> int:
+        """Process id of a node."""
+        return self._processes[node].pid
+
     def stop(self, node: str, timeout: float) -> None:
         """Tell a node to end and wait for it; raises LiveError when it fails or does not."""
         process = self._processes[node]

@@ -225,7 +225,9 @@ class Client:
         """A client of a service, made once."""
         if name not in self.services:
             self.services[name] = self.node.create_client(service_type, name)
-        assert self.services[name].wait_for_service(PATIENCE)
+            assert self.services[name].wait_for_service(PATIENCE)
+            # The server must discover the reader of its responses too, which nothing tells.
+            time.sleep(0.5)
         return self.services[name]
 
     def call(self, service_type, name, request, attempts=1, patience=PATIENCE / 6):

@@ -27,7 +27,17 @@ MAY_IMPORT = {
     'sim': {'geometry', 'pipeline'},
     'training': {'errors', 'files', 'labels_csv', 'perception', 'report', 'resources'},
     'synth': {'__version__', 'errors', 'files', 'geometry', 'pipeline', 'sim', 'scenes'},
-    'bench': {'errors', 'geometry', 'perception', 'pipeline', 'sim', 'synth'},
+    'bench': {
+        'bags',
+        'errors',
+        'geometry',
+        'messages',
+        'perception',
+        'pipeline',
+        'ros_processes',
+        'sim',
+        'synth',
+    },
 }
 
 

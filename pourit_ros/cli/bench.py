@@ -9,8 +9,10 @@ from typing import Annotated
 
 import typer
 
-from .options import Weights
-from .progress import track
+from ..files import replacing
+from .errors import CommandError
+from .options import Threads, Weights
+from .progress import long_task, track
 
 app = typer.Typer(no_args_is_help=True, help='Measure and report.')
 
@@ -120,3 +122,49 @@ def speed(
         typer.echo(f'{key}: {value}')
     if json_file is not None:
         json_file.write_text(json.dumps(figures, indent=2) + '\n')
+
+
+@app.command()
+def nodes(
+    seconds: Annotated[float, typer.Option(help='How long frames are sent, s.')] = 60.0,
+    rate: Annotated[float, typer.Option(help='Frames a second.')] = 30.0,
+    size: Annotated[str, typer.Option(metavar='WxH', help='Size of the images, px.')] = '640x480',
+    weights: Weights = 'default',
+    threads: Threads = None,
+    whole_image: Annotated[
+        bool, typer.Option('--whole-image', help='Send no source pose: look at the whole image.')
+    ] = False,
+    json_file: Annotated[
+        Path | None, typer.Option('--json', help='Also write the figures here.')
+    ] = None,
+) -> None:
+    """What the live nodes do at camera rate, over Fast DDS, each in its process.
+
+    A camera shows rendered frames of a pour, stamped now, to liquid_perception and pour_monitor.
+    Age: from the stamp to the arrival of the result. Medians, ages and memory leave out the first
+    30 s, or the first third of a run below 90 s. Unaccounted: neither answered nor counted by the
+    node as dropped.
+
+    Example: pourit bench nodes --seconds 600 --json nodes.json
+    """
+    from ..bench.nodes import RENDERED, NodesRun, measure_nodes, table, wet_frames
+    from ..ros_processes import require_ros
+
+    run = NodesRun(seconds, rate, _pixels(size), weights, threads, whole_image)
+    require_ros()
+    frames = [f for f in track(wet_frames(run.size), 'render', RENDERED) if f is not None]
+    with long_task('frames', round(seconds * rate)) as report:
+        figures = measure_nodes(run, frames, report)
+    for line in table(figures):
+        typer.echo(line)
+    if json_file is not None:
+        with replacing(json_file) as partial:
+            partial.write_text(json.dumps(figures, indent=2) + '\n')
+
+
+def _pixels(size: str) -> tuple[int, int]:
+    """(width, height) of '640x480'."""
+    width, times, height = size.partition('x')
+    if not (times and width.isdecimal() and height.isdecimal()):
+        raise CommandError(f'--size {size}: expected WIDTHxHEIGHT, e.g. 640x480')
+    return int(width), int(height)

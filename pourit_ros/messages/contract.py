@@ -75,6 +75,12 @@ MONITOR: tuple[Topic, ...] = (
     Topic('markers', 'visualization_msgs/msg/MarkerArray', 'for rviz, in the base frame'),
 )
 
+DIAGNOSTICS = Topic(
+    '/diagnostics',
+    'diagnostic_msgs/msg/DiagnosticArray',
+    'once a second: rates, latency, drops by cause, the last problem',
+)
+
 
 def perception_messages(
     observation: Observation,

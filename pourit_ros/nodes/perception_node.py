@@ -213,6 +213,7 @@ class LiquidPerception(SwitchedNode):
             frame = self._assembler.take(time.monotonic_ns())
         except MessageError as error:
             self.health.problem(str(error))
+            self._tell_losses()
             return None
         return None if frame is None else (frame, self._assembler.color_frame_id)
 
@@ -232,10 +233,13 @@ class LiquidPerception(SwitchedNode):
             self.health.problem(problem)
         self.health.answered(frame.stamp_ns)
         with self._worker.lock:
-            drops, skews = dict(self._assembler.drops), dict(self._assembler.skew_ns)
-        for cause, count in drops.items():
+            self._tell_losses()
+
+    def _tell_losses(self) -> None:
+        """What the assembler has dropped, and how far companions are; with the lock held."""
+        for cause, count in self._assembler.drops.items():
             self.health.fact(f'dropped: {cause}', count)
-        for companion, skew in skews.items():
+        for companion, skew in self._assembler.skew_ns.items():
             self.health.fact(f'skew of {companion} (ms)', f'{skew * 1e-6:.1f}')
 
 

@@ -1,0 +1,347 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fault drill of docs/ros_interface.md, over Fast DDS between processes, fault by fault.
+
+After each fault the node lives, /diagnostics names it, `pour_state` is what the table says, and
+good frames end it.
+"""
+
+import contextlib
+import random
+import signal
+import time
+
+import numpy as np
+import pytest
+from live_pour import (
+    ACTIVATE,
+    CLEANUP,
+    CONFIGURE,
+    DEACTIVATE,
+    PATIENCE,
+    PERIOD,
+    T0,
+    Client,
+    pour_frame,
+    write_weights,
+)
+
+from pourit_ros.bags.make import write_pour_bag
+from pourit_ros.messages import encode
+from pourit_ros.messages.ros import fill, message_class
+from pourit_ros.ros_processes import RosProcesses
+
+pytestmark = pytest.mark.live
+OK, WARN, ERROR, STALE = range(4)
+PERCEPTION, MONITOR = 'liquid_perception', 'pour_monitor'
+
+
+class Cell(Client):
+    """The client with the nodes beside it and a count of frames."""
+
+    def __init__(self, nodes):
+        super().__init__(nodes)
+        self.nodes = nodes
+        self.k = 0
+
+    def frame(self, **options):
+        """Show the next frame; its stamp."""
+        self.k += 1
+        return self.show(self.k, **options)
+
+    def answered(self, **options):
+        """Show frames until one of them is answered; its stamp."""
+        shown = []
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            shown.append(self.frame(**options))
+            with self.came:
+                self.came.wait_for(lambda: any(s in self.answers for s in shown), 0.25)
+            for stamp in shown:
+                if stamp in self.answers:
+                    return stamp
+        raise AssertionError(f'none of {len(shown)} frames was answered: {self.health}')
+
+    def healthy(self, **options):
+        """Show frames until the pour is measured, flows, and both nodes are content anew."""
+        self.health.clear()
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            stamp = self.answered(**options)
+            with self.came:
+                if self.came.wait_for(lambda: stamp in self.distances, 0.3):  # noqa: B023
+                    assert 0 < self.distances[stamp] < 1
+                    content = [self.health.get(n, (ERROR,))[0] for n in (PERCEPTION, MONITOR)]
+                    if content == [OK, OK] and self.states[-1] == 'flowing':
+                        break
+        else:
+            raise AssertionError(f'not healthy: {self.states[-3:]} {self.health}')
+        self.nodes.check()
+
+    def says(self, node, level, *words, **options):
+        """Show frames until the node's diagnostics has the level and the words; its values."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            self.frame(**options)
+            with self.came:
+                self.came.wait(0.05)
+                status = self.health.get(node, (ERROR, '', {}))
+            if status[0] == level and all(word in status[1] for word in words):
+                self.nodes.check()
+                return status[2]
+        raise AssertionError(f'{node} does not say {words}: {status}')
+
+    def reconfigure(self, **parameters):
+        """Begin anew, with other parameters."""
+        for transition in (DEACTIVATE, CLEANUP):
+            self.change_state(PERCEPTION, transition)
+        assert self.set_parameters(PERCEPTION, **parameters) == ''
+        for transition in (CONFIGURE, ACTIVATE):
+            self.change_state(PERCEPTION, transition)
+
+
+@pytest.fixture(scope='module')
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp('weights') / 'stripe.safetensors'
+    write_weights(path)
+    return path
+
+
+@pytest.fixture(scope='module')
+def nodes(weights, tmp_path_factory):
+    pytest.importorskip('rclpy')
+    with RosProcesses(tmp_path_factory.mktemp('nodes'), 'pourit') as nodes:
+        nodes.start(PERCEPTION, {'weights': str(weights), 'device': 'cpu', 'threads': 1})
+        nodes.start(MONITOR, {'stale_after': 1.5, 'lost_after': 0.3})
+        yield nodes
+
+
+@pytest.fixture(scope='module')
+def cell(nodes):
+    cell = Cell(nodes)
+    assert cell.subscribed(1)
+    yield cell
+    cell.close()
+
+
+@pytest.fixture(autouse=True)
+def _recovers(cell):
+    """Every fault begins and ends with a pour that is measured."""
+    cell.healthy()
+    yield
+    cell.healthy()
+
+
+def test_camera_gone_and_back(cell):
+    cell.withdraw('color/image')
+    trouble = 'no input: color/image: no publisher'
+    cell.says(PERCEPTION, STALE, trouble, without=['color/image'])
+    assert cell.wait(lambda: cell.states[-1] == 'fault')
+    cell.says(MONITOR, STALE, 'no liquid/points for', without=['color/image'])
+    # Back with another reliability than before.
+    cell.offer('color/image', cell.reliable)
+    cell.healthy()
+    assert 'reliable' in cell.health[PERCEPTION][2]['input color/image']
+    cell.offer('color/image', cell.best_effort)
+    cell.healthy()
+    assert 'best effort' in cell.health[PERCEPTION][2]['input color/image']
+
+
+def test_depth_gone(cell):
+    cell.healthy(depth=True)
+    values = cell.says(PERCEPTION, WARN, 'depth: no image within 0.017 s')
+    assert float(values['skew of depth (ms)']) < -17
+    # The pouring plane does without.
+    stamp = cell.answered()
+    assert cell.wait(lambda: stamp in cell.distances)
+    assert cell.states[-1] == 'flowing'
+    # It is missed no longer once the node begins anew.
+    cell.reconfigure()
+
+
+def test_no_camera_info(cell):
+    cell.reconfigure()
+    values = cell.says(PERCEPTION, WARN, 'no camera info has come', without=['color/camera_info'])
+    assert int(values['dropped: no_info']) > 0
+    assert cell.wait(lambda: cell.states[-1] == 'fault')
+
+
+def test_stale_poses(cell):
+    before = len(cell.states)
+    shown = [cell.frame(without=['source_pose']) for _ in range(5)]
+    text = 'source pose: cam -> <source_pose>: nearest sample is'
+    cell.says(PERCEPTION, WARN, text, 'before the image', without=['source_pose'])
+    cell.says(MONITOR, WARN, 'could not be lifted', without=['source_pose'])
+    assert cell.wait(lambda: 'fault' in cell.states[before:])
+    # Liquid is seen all the same, and no distance is made up for it.
+    stamp = cell.answered(without=['source_pose'])
+    assert cell.answers[stamp]['present']
+    time.sleep(0.2)
+    assert stamp not in cell.distances
+    assert shown[-1] not in cell.distances
+
+
+def test_a_pose_that_jumps(cell):
+    stamp = cell.frame(moved=0.5)
+    assert cell.wait(lambda: stamp in cell.answers)
+    cell.says(PERCEPTION, WARN, 'target pose', 'jumped by 0.50 m within', moved=0.5)
+    assert stamp not in cell.distances
+    # It stays there: the cup has been put elsewhere, and is measured again.
+    cell.healthy(moved=0.5)
+
+
+@pytest.mark.parametrize(
+    ('topic', 'change', 'words'),
+    [
+        ('color/image', {'encoding': 'yuv999'}, 'yuv999'),
+        ('color/image', {'data': b'\0' * 1000}, 'cut short'),
+        ('color/image', {'height': 0}, '320x0'),
+    ],
+)
+def test_unusable_images(cell, topic, change, words):
+    change = change | ({'data': encode_bytes(change['data'])} if 'data' in change else {})
+    values = cell.says(PERCEPTION, WARN, words, changes={topic: change})
+    assert int(values['dropped: unusable message']) > 0
+    assert cell.wait(lambda: cell.states[-1] == 'fault')
+
+
+def encode_bytes(data):
+    return np.frombuffer(data, np.uint8)
+
+
+def test_cut_depth(cell):
+    changes = {'depth/image': {'data': encode_bytes(b'\0' * 8)}}
+    cell.says(PERCEPTION, WARN, 'cut short', changes=changes, depth=True)
+    stamp = cell.answered(changes=changes, depth=True)
+    assert cell.wait(lambda: stamp in cell.distances)
+
+
+@pytest.mark.parametrize(('value', 'words'), [(float('nan'), 'finite'), (0.0, 'uncalibrated')])
+def test_bad_intrinsics(cell, value, words):
+    changes = {'color/camera_info': {'k': np.full(9, value)}}
+    cell.says(PERCEPTION, WARN, words, changes=changes)
+    # The last good ones still hold: a camera's intrinsics do not change at work.
+    stamp = cell.answered(changes=changes)
+    assert cell.wait(lambda: stamp in cell.distances)
+
+
+def test_a_4k_frame(cell):
+    import cv2
+
+    frame = pour_frame(cell.k + 1)
+    big = cv2.resize(frame.color, (3840, 2880), interpolation=cv2.INTER_LINEAR)
+    cell.k += 1
+    changes = {
+        'color/image': encode.image(frame.stamp_ns, 'cam', big),
+        'color/camera_info': encode.camera_info(
+            frame.stamp_ns, 'cam', frame.camera.resize(3840, 2880)
+        ),
+    }
+    for _ in range(20):
+        cell.show(cell.k, changes=changes)
+        with cell.came:
+            if cell.came.wait_for(lambda: frame.stamp_ns in cell.distances, 1.0):
+                break
+    small = cell.answered()
+    assert cell.wait(lambda: small in cell.distances)
+    assert 0 < cell.distances[frame.stamp_ns] < 0.3
+
+
+def test_qos_mismatch(cell):
+    cell.reconfigure(reliability='reliable')
+    text = 'color/image: reliable is asked for, a publisher offers best effort'
+    cell.says(PERCEPTION, STALE, 'no input', text)
+    assert cell.wait(lambda: cell.states[-1] == 'fault')
+    cell.reconfigure(reliability='auto')
+
+
+def test_time_jumps_back(cell):
+    newest = T0 + cell.k * PERIOD
+    cell.k -= 100_000
+    stamp = cell.answered()
+    assert stamp < newest - 1000 * 10**9
+    cell.healthy()
+    cell.k += 100_000
+
+
+def test_two_cameras_then_a_bag_that_loops(cell, tmp_path):
+    bag = tmp_path / 'pour'
+    write_pour_bag(bag, (pour_frame(k) for k in range(30)))
+    cell.nodes.start('bag_player', {'bag': str(bag), 'loop': True, 'rate': 1.0})
+    cell.says(PERCEPTION, WARN, 'color/image: 2 publishers, one is expected')
+    for topic in ('color/image', 'color/camera_info'):
+        cell.withdraw(topic)
+    # The second round is answered as the first, from its beginning on.
+    for _ in range(2):
+        cell.distances.clear()
+        assert cell.wait(lambda: len(cell.distances) > 5)
+        assert set(cell.distances) <= {T0 + k * PERIOD for k in range(30)}
+        time.sleep(1.0)
+    cell.nodes.stop('bag_player', PATIENCE)
+    for topic in ('color/image', 'color/camera_info'):
+        cell.offer(topic, cell.best_effort)
+    # The bag had depth, which would be missed from now on.
+    cell.reconfigure()
+
+
+def test_a_thousand_malformed_messages(cell):
+    """Valid messages with bytes changed, cut off or added, as raw CDR on every input."""
+    from rclpy.serialization import serialize_message
+
+    frame, dice = pour_frame(0), random.Random(0)
+    kinds = {
+        'color/image': encode.image(T0, 'cam', frame.color[:8, :8]),
+        'color/camera_info': encode.camera_info(T0, 'cam', frame.camera),
+        'depth/image': encode.image(T0, 'cam', frame.depth[:8, :8]),
+        'source_pose': encode.pose_stamped(T0, 'cam', frame.T_cam_source),
+        'camera_pose': encode.pose_stamped(T0, 'base', frame.T_base_cam),
+        'target_pose': encode.pose_stamped(T0, 'base', frame.T_base_target),
+    }
+    good = {
+        name: serialize_message(fill(cell.publishers[name].msg_type, fields))
+        for name, fields in kinds.items()
+    }
+    extra = {
+        'liquid/points': 'sensor_msgs/msg/PointCloud2',
+        'liquid/probability': 'sensor_msgs/msg/JointState',
+    }
+    publishers = {name: cell.publishers[name] for name in kinds}
+    for name, kind in extra.items():
+        publishers[name] = cell.node.create_publisher(message_class(kind), name, 10)
+        good[name] = serialize_message(message_class(kind)())
+    for k in range(1000):
+        name = dice.choice(sorted(good))
+        publishers[name].publish(malformed(good[name], dice))
+        if k % 20 == 0:
+            time.sleep(0.02)
+    for name in extra:
+        cell.node.destroy_publisher(publishers[name])
+    cell.nodes.check()
+    # Whatever was believed of it is forgotten again.
+    cell.reconfigure()
+
+
+def malformed(data, dice):
+    """The message with its encapsulation intact and anything wrong behind it."""
+    body = bytearray(data[4:])
+    for _ in range(dice.choice([1, 1, 2, 8, 40])):
+        with contextlib.suppress(ValueError):
+            body[dice.randrange(len(body))] = dice.choice([0, 1, 127, 128, 255])
+    what = dice.random()
+    if what < 0.3:
+        del body[dice.randrange(len(body)) :]
+    elif what < 0.4:
+        body += dice.randbytes(dice.randrange(64))
+    return bytes(data[:4] + body)
+
+
+def test_interrupted_twice(cell, weights, tmp_path):
+    with RosProcesses(tmp_path, 'other') as others:
+        others.start(PERCEPTION, {'weights': str(weights), 'device': 'cpu', 'threads': 1})
+        deadline = time.monotonic() + PATIENCE
+        while 'active' not in others.logs()[PERCEPTION] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process = others._processes[PERCEPTION]
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 0
+        assert 'Traceback' not in others.logs()[PERCEPTION]
