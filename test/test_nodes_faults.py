@@ -315,6 +315,10 @@ def test_a_thousand_malformed_messages(cell):
             time.sleep(0.02)
     for name in extra:
         cell.node.destroy_publisher(publishers[name])
+    # Some could not be read as a message at all, others held what makes no sense.
+    assert cell.wait(lambda: 'dropped: unusable message' in cell.health[MONITOR][2])
+    for log in (cell.nodes.logs()[node] for node in (PERCEPTION, MONITOR)):
+        assert log.count('Fast CDR exception deserializing') > 5
     cell.nodes.check()
     # Whatever was believed of it is forgotten again.
     cell.reconfigure()

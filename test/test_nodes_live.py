@@ -417,6 +417,59 @@ class TestNodes:
         said = client.set_parameters('liquid_perception', wait=0.5)
         assert said == 'wait is read when the node is configured: clean it up first'
 
+    def test_thresholds_change_at_work(self, client):
+        def present(k, **values):
+            assert client.set_parameters('liquid_perception', **values) == ''
+            stamp = client.show(k)
+            assert client.wait(lambda: stamp in client.answers)
+            return client.answers[stamp]['present']
+
+        assert present(20)
+        assert not present(21, presence_threshold=1.0)
+        # 0: the weights' own.
+        assert present(22, presence_threshold=0.0)
+        for value in (1.5, -0.1, float('nan')):
+            assert client.set_parameters('liquid_perception', presence_threshold=value) != ''
+        # One bad value, and none is taken.
+        said = client.set_parameters('liquid_perception', mask_threshold=0.9, source='teapot')
+        assert 'teapot' in said
+        assert present(23)
+
+    def test_another_target_at_work(self, nodes, client):
+        def distance(k):
+            """Of frame k + 5, or of a later one with the same picture: one may get lost."""
+            for i in range(5):
+                client.measure(k + i)
+            assert client.wait(lambda: client.states[-1] == 'flowing')
+            return client.measure(k + 5)
+
+        cup = distance(24)
+        assert 'no container' in client.set_parameters('pour_monitor', target='teapot')
+        states = len(client.states)
+        for node in ('liquid_perception', 'pour_monitor'):
+            assert client.set_parameters(node, target='mug') == ''
+        # It is another pour.
+        assert client.wait(lambda: 'idle' in client.states[states:])
+        # The mug's mouth is 1 cm lower than the cup's.
+        assert abs(distance(240) - cup) > 0.002
+        for node in ('liquid_perception', 'pour_monitor'):
+            assert client.set_parameters(node, target='cup') == ''
+        assert distance(480) == pytest.approx(cup, abs=2e-3)
+        nodes.check()
+
+    def test_limits_change_at_work(self, client):
+        assert client.set_parameters('pour_monitor', start_after=5) == ''
+        assert 'out of range' in client.set_parameters('pour_monitor', start_after=0)
+        from std_srvs.srv import Trigger
+
+        assert client.call(Trigger, 'pour_monitor/reset', Trigger.Request(), attempts=6).success
+        for k in range(720, 724):
+            client.measure(k)
+            assert client.states[-1] != 'flowing'
+        client.measure(724)
+        assert client.wait(lambda: client.states[-1] == 'flowing')
+        assert client.set_parameters('pour_monitor', start_after=2) == ''
+
     def test_a_disabled_node_answers_nothing(self, nodes, client):
         from std_srvs.srv import SetBool
 
