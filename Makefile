@@ -8,10 +8,11 @@ PIP := $(VENV)/bin/python -m pip
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help demo test check clean
+.PHONY: help demo test test-numpy1 check clean
 help:
 	@echo 'make demo   set up, then one pour through the live ROS 2 nodes and a report'
 	@echo 'make test   set up, then all tests'
+	@echo 'make test-numpy1  the tests of nodes, bags, geometry and perception again, on numpy 1'
 	@echo 'make check  style and types'
 	@echo 'make clean  remove .venv and results'
 
@@ -20,6 +21,14 @@ demo: $(VENV)/ready
 
 test: $(VENV)/ready-test check
 	$(VENV)/bin/python -m pytest
+
+# numpy 1 and OpenCV 4, as Ubuntu 22.04 and 24.04 have them, laid over .venv.
+NUMPY1 := $(VENV)/numpy1
+test-numpy1: $(VENV)/ready-test
+	test -d $(NUMPY1) || $(PIP) install --quiet --no-deps --target $(NUMPY1) numpy==1.26.4 opencv-python-headless==4.11.0.86
+	PYTHONPATH=$(NUMPY1) $(VENV)/bin/python -c 'import numpy; assert numpy.__version__ == "1.26.4"'
+	PYTHONPATH=$(NUMPY1) $(VENV)/bin/python -m pytest $(wildcard $(addprefix test/test_, \
+	  frames.py poses.py messages.py bags.py scenes.py pour_state.py pipeline*.py geometry*.py perception*.py nodes*.py))
 
 check: $(VENV)/ready-test
 	$(VENV)/bin/ruff check .

@@ -24,7 +24,7 @@ SIZE, RATE = (480, 360), 8.0
 LEARN = {
     'water': PourPlan(),
     'tea': PourPlan(flow_from=1.6, flow_until=4.2, first_offset=0.03),
-    'juice': PourPlan(flow_from=1.4, height=0.09),
+    'orange_juice': PourPlan(flow_from=1.4, height=0.09),
     'milk': PourPlan(flow_from=1.5, flow_until=4.5, first_offset=0.04),
     # The same motions with an empty bottle: without them, the bottle's pose tells wet from dry.
     'empty_low': PourPlan(empty=True),
@@ -34,7 +34,7 @@ HOLD_OUT = {'tea': PourPlan(first_offset=0.02, height=0.07)}
 TESTED = (
     ('water', PourPlan(flow_from=1.5, first_offset=0.035, height=0.095)),
     ('tea', PourPlan(flow_from=1.4, flow_until=4.4, height=0.06)),
-    ('juice', PourPlan(flow_from=1.6, first_offset=0.045, height=0.08)),
+    ('orange_juice', PourPlan(flow_from=1.6, first_offset=0.045, height=0.08)),
     ('milk', PourPlan(flow_from=1.3, first_offset=0.025, height=0.085)),
 )
 # Masks smaller than this, px, and half-covered pixels alone, have no shape to compare.

@@ -254,7 +254,10 @@ def test_a_lost_tracker_does_not_spoil_the_bag(tmp_path, pour, pour_bag):
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
 def test_real_frames_survive_the_bag(tmp_path, shared_dir, storage):
     frames = [
-        replace(load_pourit_scene(shared_dir / f'data/pourit_rgbd/scene{k}')[0], stamp_ns=T0 + k)
+        replace(
+            load_pourit_scene(shared_dir / f'data/pourit_rgbd/scene{k}')[0],
+            stamp_ns=T0 + 2 * k * 10**9,
+        )
         for k in (1, 2, 3)
     ]
     write_pour_bag(tmp_path / 'bag', frames, storage)

@@ -78,7 +78,8 @@ def test_restore_is_bilinear_resize_where_there_is_no_border():
     cells = rng.standard_normal((24, 24)).astype(np.float32)
     letterbox = Letterbox.fit((200, 200), (96, 96))
     expected = cv2.resize(cells, (200, 200), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_allclose(letterbox.restore(cells), expected, atol=0.05)
+    # OpenCV 4 warps with places rounded to 1/32 of a cell.
+    np.testing.assert_allclose(letterbox.restore(cells), expected, atol=0.15)
 
 
 def test_a_disc_survives_the_round_trip():

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 import csv
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +13,6 @@ from pourit_ros.cli import main as cli
 from pourit_ros.synth.records import written
 
 SMALL = Path(__file__).parent / 'data' / 'pour_small'
-needs_embree = pytest.mark.skipif(
-    importlib.util.find_spec('embreex') is None, reason='needs the extra synth'
-)
 
 
 @pytest.fixture
@@ -41,7 +37,6 @@ def rooms(tmp_path_factory):
     return folder
 
 
-@needs_embree
 def test_a_set_its_sheet_and_the_rest_of_it(pourit, rooms, tmp_path):
     out = tmp_path / 'pours'
     common = ('synth', '--backgrounds', rooms, '--size', 96, '--jobs', 1, '--out', out)
@@ -60,7 +55,6 @@ def test_a_set_its_sheet_and_the_rest_of_it(pourit, rooms, tmp_path):
     assert (tmp_path / 'chain.json').read_text().count('landing_error_mm_p50') == 6
 
 
-@needs_embree
 @pytest.mark.parametrize(
     ('arguments', 'words'),
     [
@@ -93,7 +87,6 @@ def test_a_file_is_no_folder(pourit, tmp_path):
     assert 'is a file' in err
 
 
-@needs_embree
 def test_a_folder_of_another_recipe_is_refused(pourit, rooms, tmp_path):
     common = ('synth', '--backgrounds', rooms, '--size', 96, '--jobs', 1, '--out', tmp_path)
     assert pourit(*common, '--count', 1)[0] == 0
@@ -112,6 +105,14 @@ def test_wrong_options_are_refused():
         assert answer.returncode == 2
         assert wrong[0] in answer.stderr
         assert 'Traceback' not in answer.stderr
+
+
+def test_an_unknown_liquid_is_refused(pourit, tmp_path):
+    status, _, err = pourit('synth', '--sequence', '--liquid', 'ink', '--out', tmp_path / 'made')
+    assert status == 2
+    assert 'no liquid' in err
+    assert 'orange_juice' in err
+    assert not (tmp_path / 'made').exists()
 
 
 def test_sequence(pourit, tmp_path):

@@ -3,19 +3,25 @@ import numpy as np
 import pytest
 
 from pourit_ros.geometry import PinholeCamera
-from pourit_ros.synth.composite import LiquidOptics, Plate, composite, label_stream
-from pourit_ros.synth.meshes import Mesh, box, lathe
+from pourit_ros.synth.composite import Plate, composite, label_stream
+from pourit_ros.synth.description import LiquidDescription
+from pourit_ros.synth.meshes import Mesh, box
+from pourit_ros.synth.meshes import sphere as ball_at_origin
 from pourit_ros.synth.surroundings import (
     Surroundings,
+    from_panorama,
     panorama_directions,
     panorama_pixels,
 )
 
-pytest.importorskip('embreex', reason='needs the extra synth')
+
+def liquid(ior, absorption=(0.0, 0.0, 0.0), milkiness=0.0, color=(1.0, 1.0, 1.0)):
+    return LiquidDescription('made up', absorption, milkiness, color, ior)
+
 
 CAMERA = PinholeCamera(160, 160, 190.0, 190.0, 79.5, 79.5)
-WATER = LiquidOptics(1.333, np.array([3.0, 1.0, 0.5]), 0.0, np.ones(3))
-MILK = LiquidOptics(1.35, np.zeros(3), 1.0, np.array([0.9, 0.88, 0.8]))
+WATER = liquid(1.333, (3.0, 1.0, 0.5))
+MILK = liquid(1.35, milkiness=1.0, color=(0.9, 0.88, 0.8))
 
 
 def everywhere(points):
@@ -23,8 +29,7 @@ def everywhere(points):
 
 
 def sphere(centre, radius, segments=96):
-    angle = np.linspace(-np.pi / 2, np.pi / 2, segments)
-    ball = lathe(radius * np.column_stack([np.cos(angle), np.sin(angle)]), segments)
+    ball = ball_at_origin(radius, segments, segments)
     return Mesh(ball.vertices + centre, ball.triangles)
 
 
@@ -44,7 +49,7 @@ def plate(wall=1.0, tone=None, glossy=None):
 
 def test_a_body_that_bends_and_absorbs_nothing_is_invisible():
     scene = plate()
-    nothing = LiquidOptics(1.0, np.zeros(3), 0.0, np.ones(3))
+    nothing = liquid(1.0)
     made = composite(scene, [sphere([0, 0, 0.5], 0.03)], nothing, softness=0.0)
     labels = label_stream(scene, sphere([0, 0, 0.5], 0.03), everywhere)
     seen = labels.visible > 0.99
@@ -57,9 +62,9 @@ def test_a_slab_absorbs_by_beer_and_lambert():
     scene = plate(tone=0.5)
     depth = 0.02
     slab = box([0, 0, 0.5], [0.1, 0.1, depth])
-    tea = LiquidOptics(1.0001, np.array([20.0, 60.0, 200.0]), 0.0, np.ones(3))
+    tea = liquid(1.0001, (20.0, 60.0, 200.0))
     made = composite(scene, [slab], tea, softness=0.0)
-    expected = 0.5 * np.exp(-tea.absorption * depth)
+    expected = 0.5 * np.exp(-np.array(tea.absorption) * depth)
     np.testing.assert_allclose(made[79, 79], expected, rtol=0.02)
 
 
@@ -74,7 +79,7 @@ def test_a_ball_of_water_turns_the_picture_behind_it_over():
 def test_an_even_room_shows_no_clear_water():
     """Whatever is bent and mirrored, where all is alike (a furnace test)."""
     scene = plate(tone=0.5)
-    clear = LiquidOptics(1.333, np.zeros(3), 0.0, np.ones(3))
+    clear = liquid(1.333)
     made = composite(scene, [sphere([0.01, -0.02, 0.5], 0.03)], clear, softness=0.0)
     labels = label_stream(scene, sphere([0.01, -0.02, 0.5], 0.03), everywhere)
     inside = labels.visible == 1
@@ -172,6 +177,14 @@ def test_panorama_pixels_and_directions_agree():
     row, column = np.mgrid[:24, :48]
     np.testing.assert_allclose(u, column.ravel(), atol=1e-3)
     np.testing.assert_allclose(v, row.ravel(), atol=1e-3)
+
+
+def test_panoramas_go_round():
+    panorama = np.random.default_rng(0).random((8, 16, 3)).astype(np.float32)
+    left, right = (
+        from_panorama(panorama, np.array([[s * 1e-4, 0.3, -0.9]], np.float32)) for s in (-1, 1)
+    )
+    np.testing.assert_allclose(left, right, atol=1e-3)
 
 
 def test_rays_find_the_wall_behind():

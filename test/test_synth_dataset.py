@@ -10,9 +10,6 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-
-pytest.importorskip('embreex', reason='needs the extra synth')
-
 from synth_plates import flat_backdrop, save_plates
 
 from pourit_ros.bench.chain import load_pours, measure_chain

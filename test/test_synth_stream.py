@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 
 from pourit_ros.geometry.stream import GRAVITY
-from pourit_ros.synth.description import STYLES, FlowDescription, falling, landing_point
+from pourit_ros.synth.description import (
+    STYLES,
+    Departures,
+    FlowDescription,
+    falling,
+    landing_point,
+)
 from pourit_ros.synth.random_scenes import random_scene
 from pourit_ros.synth.stream import RAYLEIGH, Stream
 
@@ -180,6 +186,37 @@ def test_a_pour_that_starts_and_one_that_stops():
     assert highest == pytest.approx(tail[2], abs=8e-3)
     assert stopping.surface(1.0) is None
     assert stopping.landing_point(1.0, plane, UP) is None
+
+
+def test_parcels_keep_what_a_moving_source_gave_them():
+    times = np.linspace(-1, 0.5, 40)
+    points = np.column_stack([0.3 * times, 0 * times, 0.25 + 0.02 * times])
+    velocities = np.column_stack([0.3 - 0.1 * times, 0 * times, -0.2 + 0 * times])
+    moving = flow(
+        departures=Departures(times, points, velocities), style='smooth',
+        exit_point=points[-1], exit_velocity=velocities[-1],
+    )  # fmt: skip
+    surface = Stream(moving).surface(0.1)
+    body = max(pieces(surface.mesh), key=len)
+    for age in (0.05, 0.1):
+        (p,), (v,) = moving.departed(np.array([0.1 - age]))
+        np.testing.assert_allclose(p[0], 0.3 * (0.1 - age), atol=1e-12)
+        expected = falling(p, v, age)
+        centre, area = cut(surface.mesh, body, expected[2])
+        # It sways by less than its radius.
+        assert np.linalg.norm(centre - expected) < 0.5 * np.sqrt(area / np.pi)
+    # It ends where the parcel that lands now was sent, not where the newest would end.
+    assert surface.centre[-1, 2] == pytest.approx(moving.end_height, abs=1e-3)
+
+
+def test_a_source_that_stands_still_needs_no_memory():
+    still = flow()
+    times = np.array([-1.0, 0.0])
+    memory = Departures(
+        times, np.tile(still.exit_point, (2, 1)), np.tile(still.exit_velocity, (2, 1))
+    )
+    one, other = (Stream(f).surface(0.0) for f in (still, flow(departures=memory)))
+    np.testing.assert_allclose(one.mesh.vertices, other.mesh.vertices, atol=1e-12)
 
 
 def test_drops_keep_the_volume_of_their_thread_and_their_spacing():

@@ -43,15 +43,6 @@ class Split(str, Enum):
     val = 'val'
 
 
-class SequenceLiquid(str, Enum):
-    """Liquids of a sequence."""
-
-    water = 'water'
-    tea = 'tea'
-    milk = 'milk'
-    juice = 'juice'
-
-
 def synth(
     out: Out,
     count: Annotated[int, typer.Option(min=0, help='Pairs (or backgrounds) in the set.')] = 12,
@@ -90,8 +81,8 @@ def synth(
     ] = False,
     rate: Annotated[float, typer.Option(min=1.0, max=60.0, help='With --sequence: Hz.')] = 15.0,
     liquid: Annotated[
-        SequenceLiquid, typer.Option(help='With --sequence.')
-    ] = SequenceLiquid.water,
+        str, typer.Option(help='With --sequence: water, tea, milk, orange_juice, ...')
+    ] = 'water',
 ) -> None:
     """Make labelled synthetic pours: every scene with and without its stream.
 
@@ -106,7 +97,7 @@ def synth(
     Example: pourit synth --sequence --size 480 --out sequence
     """
     if sequence:
-        _sequence(out, size, rate, liquid.value, seed)
+        _sequence(out, size, rate, liquid, seed)
         return
     if out.exists() and not out.is_dir():
         raise CommandError(f'{out}: is a file, --out needs a folder')
@@ -140,7 +131,6 @@ def _engine(
             raise CommandError(
                 'composite needs --backgrounds DIR; pourit synth --engine background makes it'
             )
-        _require('embreex')
         plates = tuple(find_plates(backgrounds))
         return CompositeEngine(plates, seed, split, size, container, target)
     assets = Assets.find(environment_maps)
@@ -211,6 +201,10 @@ def record_pour(
 
 
 def _sequence(out: Path, width: int, rate: float, liquid: str, seed: int) -> None:
+    from ..synth.description import LIQUIDS
+
+    if liquid not in LIQUIDS:
+        raise CommandError(f'no liquid {liquid!r}; liquids: {", ".join(LIQUIDS)}')
     with result_folder(out) as folder:
         truth = record_pour(folder, 'pour', rate, (width, width * 3 // 4), liquid, seed)
     typer.echo(f'{len(truth)} frames: {out / "pour"}, truth: {out / "truth.csv"}')
