@@ -54,7 +54,7 @@ class StreamFit:
         return self.s0 + self.horizontal_speed * t
 
 
-def _fall_time(drop: NDArray[np.float64], u: float) -> NDArray[np.float64]:
+def _fall_time(drop: NDArray[np.float64], u: float | NDArray[np.float64]) -> NDArray[np.float64]:
     drop = np.maximum(drop, 0.0)
     return (np.sqrt(u * u + 2 * GRAVITY * drop) - u) / GRAVITY
 
@@ -117,33 +117,46 @@ def fit_stream(
 
     # soft-L1 acts on the data only, so it is written into the residuals: r -> √(2(√(1+r²)−1)),
     # and the priors follow as plain quadratic ones.
-    def cost(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    def cost(q: NDArray[np.float64]) -> NDArray[np.float64]:
+        p = _bounded(q)
         r = trust * residuals(p, s, drop)
         return np.concatenate([_soft(r), (p[1:] - priors[:, 0]) / priors[:, 1]])
 
-    def slope(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    def slope(q: NDArray[np.float64]) -> NDArray[np.float64]:
+        p = _bounded(q)
         r = trust * residuals(p, s, drop)
         J = (trust * _soft_slope(r))[:, None] * jacobian(p, s, drop)
-        return np.vstack([J, np.diag([0, *(1 / priors[:, 1])])[1:]])
+        return np.vstack([J, np.diag([0, *(1 / priors[:, 1])])[1:]]) * [1, 1, 2 * q[2]]
 
+    # Levenberg-Marquardt knows no bounds, and takes an eighth of the time of what does.
     result = least_squares(
         cost,
-        _initial(s, drop),
+        _unbounded(_initial(s, drop)),
         slope,
-        bounds=([-np.inf, -np.inf, MIN_DOWNWARD], np.inf),
+        method='lm',
         x_scale=[0.01, 0.1, 0.1],
         xtol=1e-8,
         ftol=1e-10,
         gtol=1e-8,
     )
-    r = residuals(result.x, s, drop)
-    J = trust[:, None] * jacobian(result.x, s, drop)
+    best = _bounded(result.x)
+    r = residuals(best, s, drop)
+    J = trust[:, None] * jacobian(best, s, drop)
     influence = 1 / np.sqrt(1 + (trust * r) ** 2)
     information = (J * influence[:, None]).T @ J + np.diag([0, *(1 / priors[:, 1] ** 2)])
     covariance = np.linalg.inv(information)
     rms = float(np.sqrt(np.average(r**2, weights=weight * influence)))
-    s0, v, u = (float(x) for x in result.x)
+    s0, v, u = (float(x) for x in best)
     return StreamFit(s0, v, u, top, covariance, rms)
+
+
+def _bounded(q: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(s0, v, u) of (s0, v, √(u − MIN_DOWNWARD)): no such u is below the bound."""
+    return np.array([q[0], q[1], MIN_DOWNWARD + q[2] ** 2])
+
+
+def _unbounded(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.array([p[0], p[1], np.sqrt(p[2] - MIN_DOWNWARD)])
 
 
 def _soft(r: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -157,12 +170,11 @@ def _soft_slope(r: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _initial(s: NDArray[np.float64], drop: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Best of a few downward speeds, each with its linear solution for (s0, v)."""
-    best, best_cost = np.zeros(3), np.inf
-    for u in (0.05, 0.2, 0.5, 1.0, 2.0):
-        design = np.column_stack([np.ones_like(s), _fall_time(drop, u)])
-        solution, *_ = np.linalg.lstsq(design, s, rcond=None)
-        cost = np.abs(design @ solution - s).sum()
-        if cost < best_cost:
-            best, best_cost = np.array([*solution, u]), cost
-    return best
+    """Best of a few downward speeds, each with its line of regression s = s0 + v t."""
+    u = np.array([[0.05], [0.2], [0.5], [1.0], [2.0]])
+    t = _fall_time(drop, u)
+    t_mean = t.mean(axis=1, keepdims=True)
+    v = (t - t_mean) @ s / ((t - t_mean) ** 2).sum(axis=1)
+    s0 = s.mean() - v * t_mean[:, 0]
+    k = np.abs(s0[:, None] + v[:, None] * t - s).sum(axis=1).argmin()
+    return np.array([s0[k], v[k], u[k, 0]])
