@@ -53,10 +53,8 @@ setup(
         'ros': ros_jazzy_wheels,
         'onnx': ['onnx>=1.15', 'onnxruntime>=1.17'],
         'train': ['lightning-fabric>=2.4', 'tensorboard>=2.15'],
-        'synth': ['embreex>=4.4', 'mitsuba>=3.7', 'pyoidn>=2.5'],
-        # Embree is small: composites are tested everywhere, the path tracer where `synth` is.
+        'synth': ['mitsuba>=3.7', 'pyoidn>=2.5'],
         'test': [
-            'embreex>=4.4; platform_machine == "x86_64"',
             'hypothesis>=6.90',
             'lightning-fabric>=2.4',
             'mypy>=1.8',

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import PinholeCamera
+from .description import LiquidDescription
 from .meshes import Mesh
-from .refraction import STEP_OFF, Hits, MeshTracer, reflect, refract
-from .surroundings import Surroundings
+from .refraction import STEP_OFF, Hits, MeshTracer, facing, reflect, refract
+from .surroundings import Surroundings, panorama_directions
 
 BOUNCES = 4
 FAINT = 0.02
@@ -34,16 +35,6 @@ BRIGHTEST = 2.0
 SHADOW_REACH = 0.35
 
 InAir = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
-
-
-@dataclass(frozen=True, eq=False)
-class LiquidOptics:
-    """`ior`; `absorption` (3,) 1/m; `scattering` 0 (clear) .. 1 (milk) in `color` (3,)."""
-
-    ior: float
-    absorption: NDArray[np.float64]
-    scattering: float
-    color: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +100,7 @@ def label_stream(plate: Plate, stream: Mesh, in_air: InAir) -> StreamLabels:
 def composite(
     plate: Plate,
     streams: Sequence[Mesh],
-    optics: LiquidOptics,
+    liquid: LiquidDescription,
     softness: float = 0.55,
     rng: np.random.Generator | None = None,
 ) -> NDArray[np.float32]:
@@ -125,9 +116,9 @@ def composite(
     limit = BRIGHTEST * float(np.quantile(plate.radiance, 0.999))
     tracers = [MeshTracer(stream) for stream in streams]
     middle = len(streams) // 2
-    radiance = plate.radiance * _shadow(plate, streams[middle], tracers[middle], optics, rng)
+    radiance = plate.radiance * _shadow(plate, streams[middle], tracers[middle], liquid, rng)
     if plate.glossy.any():
-        radiance += _mirrored(plate, tracers[middle], optics, around, limit)
+        radiance += _mirrored(plate, tracers[middle], liquid, around, limit)
     color, cover = np.zeros_like(radiance), np.zeros(radiance.shape[:2], np.float32)
     for stream, tracer in zip(streams, tracers, strict=True):
         window = _window(stream, plate.camera)
@@ -140,9 +131,8 @@ def composite(
         seen = hits.found & (rays.at(plate.opaque) + IN_FRONT > z)
         light = np.zeros_like(rays.direction)
         light[seen] = _shade(
-            tracer, around, optics, eye[seen], rays.direction[seen],
-            Hits(hits.found[seen], hits.distance[seen], hits.normal[seen]), limit,
-        )  # fmt: skip
+            tracer, around, liquid, eye[seen], rays.direction[seen], hits[seen], limit
+        )
         # A clear wall in front lets most through and keeps its own reflections.
         alpha = seen * np.where(rays.at(plate.first) + IN_FRONT > z, 1.0, GLASS_TRANSMISSION)
         alpha = alpha.astype(np.float32)
@@ -225,7 +215,7 @@ class _Rays:
 def _shade(
     tracer: MeshTracer,
     around: Surroundings,
-    optics: LiquidOptics,
+    liquid: LiquidDescription,
     origin: NDArray[np.float32],
     direction: NDArray[np.float32],
     hits: Hits,
@@ -235,29 +225,29 @@ def _shade(
     if not len(origin):
         return np.zeros((0, 3), np.float32)
     point = origin + direction * hits.distance[:, None]
-    normal = _facing(hits.normal, direction)
-    inward, reflected = refract(direction, normal, 1 / optics.ior)
+    normal = facing(hits.normal, direction)
+    inward, reflected = refract(direction, normal, 1 / liquid.ior)
     color = reflected[:, None] * around.seen(point, reflect(direction, normal))
     body = np.zeros_like(color)
-    if optics.scattering > 0:
-        matt = np.asarray(optics.color, np.float32) * around.diffuse(normal)
-        body += np.float32(optics.scattering) * matt
-    if optics.scattering < 0.95:
-        clear = _inside(tracer, around, optics, point, inward)
-        body += np.float32(1 - optics.scattering) * clear
+    if liquid.milkiness > 0:
+        matt = np.asarray(liquid.color, np.float32) * around.diffuse(normal)
+        body += np.float32(liquid.milkiness) * matt
+    if liquid.milkiness < 0.95:
+        clear = _inside(tracer, around, liquid, point, inward)
+        body += np.float32(1 - liquid.milkiness) * clear
     return np.minimum(color + (1 - reflected[:, None]) * body, np.float32(limit))
 
 
 def _inside(
     tracer: MeshTracer,
     around: Surroundings,
-    optics: LiquidOptics,
+    liquid: LiquidDescription,
     point: NDArray[np.float32],
     direction: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """What comes back (N, 3) along rays that have just entered the liquid."""
     color = np.zeros_like(point)
-    absorption = np.asarray(optics.absorption, np.float32)
+    absorption = np.asarray(liquid.absorption, np.float32)
     active = np.arange(len(point))
     carried = np.ones_like(point)
     for bounce in range(BOUNCES):
@@ -265,8 +255,8 @@ def _inside(
         path = np.where(hits.found, hits.distance, 0)[:, None].astype(np.float32)
         there = point + direction * path
         carried = carried * np.exp(-absorption * path)
-        normal = _facing(hits.normal, direction)
-        outward, reflected = refract(direction, normal, optics.ior)
+        normal = facing(hits.normal, direction)
+        outward, reflected = refract(direction, normal, liquid.ior)
         # A ray that misses the far side left through a seam of the mesh: let it go on.
         missed = ~hits.found[:, None]
         outward = np.where(missed, direction, outward)
@@ -286,11 +276,6 @@ def _inside(
         active, point, carried = active[going], there[going], carried[going]
         direction = reflect(direction[going], normal[going])
     return color
-
-
-def _facing(normal: NDArray[np.float32], direction: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Normals (N, 3) turned against the rays."""
-    return np.where((normal * direction).sum(axis=1, keepdims=True) > 0, -normal, normal)
 
 
 def _points(plate: Plate, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray:
@@ -315,11 +300,11 @@ def _shadow(
     plate: Plate,
     stream: Mesh,
     tracer: MeshTracer,
-    optics: LiquidOptics,
+    liquid: LiquidDescription,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
     """What the stream leaves (H, W, 1) of the room's brightest light on what is near it."""
-    light, share = _key_light(plate.room)
+    light, share = key_light(plate.room)
     left = np.ones((*plate.opaque.shape, 1), np.float32)
     rows, columns = np.nonzero(np.isfinite(plate.opaque) & (plate.opaque > 0.05))
     points = _points(plate, rows, columns)
@@ -328,17 +313,15 @@ def _shadow(
     rows, columns, points = rows[near], columns[near], points[near].astype(np.float32)
     spread = light + 0.05 * rng.standard_normal((len(points), 3))
     spread = (spread / np.linalg.norm(spread, axis=1, keepdims=True)).astype(np.float32)
-    blocked = np.isfinite(tracer.distance(points + np.float32(1e-3) * spread, spread))
+    blocked = tracer.blocked(points + np.float32(1e-3) * spread, spread)
     # Clear liquid bends light away from its shadow rather than keeping it.
-    kept = 0.55 + 0.4 * optics.scattering
+    kept = 0.55 + 0.4 * liquid.milkiness
     left[rows, columns, 0] -= np.float32(share * kept) * blocked
     return cv2.GaussianBlur(left, (0, 0), 1.5)[..., None]
 
 
-def _key_light(room: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
+def key_light(room: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
     """Unit direction (3,) of the brightest light above and its share of the irradiance."""
-    from .surroundings import panorama_directions
-
     height, width = room.shape[:2]
     direction = panorama_directions(height, width).astype(float)
     area = np.sin(np.pi * (np.arange(height) + 0.5) / height)[:, None]
@@ -353,7 +336,7 @@ def _key_light(room: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
 def _mirrored(
     plate: Plate,
     tracer: MeshTracer,
-    optics: LiquidOptics,
+    liquid: LiquidDescription,
     around: Surroundings,
     limit: float,
 ) -> NDArray[np.float32]:
@@ -372,10 +355,7 @@ def _mirrored(
     if not at.any():
         return added
     _, strength = refract(direction[at], normal[at], 1 / TABLE_IOR)
-    stream = _shade(
-        tracer, around, optics, points[at], upward[at],
-        Hits(at[at], hits.distance[at], hits.normal[at]), limit,
-    )  # fmt: skip
+    stream = _shade(tracer, around, liquid, points[at], upward[at], hits[at], limit)
     room = around.seen(points[at], upward[at])
     added[rows[at], columns[at]] = strength[:, None] * (stream - np.minimum(room, limit))
     # Polished stone and steel are not quite mirrors.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +76,19 @@ def random_shape(kind: str, shape_id: int) -> Shape:
         raise ValueError(f'no container kind {kind!r}; kinds: {", ".join(sorted(_MAKERS))}')
     # The kind is part of the seed, lest all kinds share one size per number.
     return _MAKERS[kind](np.random.default_rng((shape_id, *kind.encode())))
+
+
+@lru_cache
+def preset_shape(name: str) -> Shape:
+    """A shape of the measures of the preset 'pourit_bottle' or 'cup' of config/containers.yaml."""
+    wall = 0.0015
+    if name == 'cup':
+        body: _Corners = [(0, 0), (0.029, 0), (0.031, 0.003), (0.040 + wall, 0.105 - 0.5 * wall)]
+        return _shape('cup', body, wall, 0.003)
+    r, neck, h = 0.033, 0.014 + wall, 0.21 - 0.5 * wall
+    body = [(0, 0), (0.92 * r, 0), (r, 0.005), (r, 0.125), (0.9 * r, 0.145)]
+    body += [(0.55 * r, 0.178), (neck, 0.187), (neck, h)]
+    return _shape('glass_bottle', body, wall, 0.003, thread=True)
 
 
 def wall_mesh(shape: Shape, segments: int = SEGMENTS) -> Mesh:

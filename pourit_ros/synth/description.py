@@ -86,9 +86,22 @@ class ContainerDescription:
 
 
 @dataclass(frozen=True, eq=False)
+class Departures:
+    """How parcels left a source that moves: `times` (K,) s, rising; `points`, `velocities` (K, 3).
+
+    Between the times they are interpolated, before and after them they stay as they are.
+    """
+
+    times: NDArray[np.float64]
+    points: NDArray[np.float64]
+    velocities: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
 class FlowDescription:
     """A stream whose parcels fall freely from `exit_point` (3,) with `exit_velocity` (3,) m/s.
 
+    With `departures` each left as these say of its time, and the two above are about the newest.
     `rate` m³/s; `lip_half_width` m: half the width of the sheet at the lip, across the fall;
     `start`, `stop`: when the first and the last parcel leave, s; `end_height`: z (m) where it
     meets the liquid or the container below; `splash` 0..1; `seed`: of its ripples and drops.
@@ -104,6 +117,23 @@ class FlowDescription:
     style: str
     splash: float
     seed: int
+    departures: Departures | None = None
+
+    def departed(
+        self, times: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Exit points and velocities (N, 3) of the parcels that left at `times` (N,) s."""
+        past = self.departures
+        if past is None:
+            shape = (len(times), 3)
+            return np.broadcast_to(self.exit_point, shape), np.broadcast_to(
+                self.exit_velocity, shape
+            )
+        points, velocities = (
+            np.column_stack([np.interp(times, past.times, column) for column in table.T])
+            for table in (past.points, past.velocities)
+        )
+        return points, velocities
 
     @property
     def rate_ml_s(self) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from .composite import LiquidOptics, composite, label_stream
+from .composite import composite, label_stream
 from .description import Assets, SceneDescription
 from .labels import SceneLabels, in_air, label, mid_exposure
 from .meshes import Mesh
@@ -96,7 +96,7 @@ class CompositeEngine:
         }
         rng = np.random.default_rng((scene.camera.seed, 2))
         positive = composite(
-            backdrop.plate, streams, optics_of(scene), float(rng.uniform(*SOFTNESS)), rng
+            backdrop.plate, streams, scene.liquid, float(rng.uniform(*SOFTNESS)), rng
         )
         return take_pair(scene, positive, backdrop.plate.radiance, labels, meta)
 
@@ -199,14 +199,6 @@ def find_plates(folder: Path) -> list[Path]:
             f'{folder}: holds no backgrounds; pourit synth --engine background makes some'
         )
     return found
-
-
-def optics_of(scene: SceneDescription) -> LiquidOptics:
-    """What light does in the scene's liquid."""
-    liquid = scene.liquid
-    return LiquidOptics(
-        liquid.ior, np.asarray(liquid.absorption), liquid.milkiness, np.asarray(liquid.color)
-    )
 
 
 def _streams(scene: SceneDescription) -> list[Mesh] | None:

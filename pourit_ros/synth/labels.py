@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..geometry import PinholeCamera, Pose
 from .description import ContainerDescription, SceneDescription
-from .parts import STREAM, Part, part_of_stream, still_parts
+from .parts import STREAM, Part, still_parts, stream_part
 from .stream import Stream
 
 # Sub-pixels along each side of a pixel that count towards coverage.
@@ -90,6 +90,25 @@ class Caster:
         return np.where(np.isfinite(depth), part, -1), depth
 
 
+class _StillCaster:
+    """Rays at still parts: at all of them, and on through the clear ones."""
+
+    def __init__(self, parts: Sequence[Part], T_base_cam: Pose, camera: PinholeCamera) -> None:
+        self._all = Caster(parts, T_base_cam, camera)
+        self._opaque = Caster([p for p in parts if not p.clear], T_base_cam, camera)
+        self._clear = np.array([*(p.clear for p in parts), False])
+
+    def cast(
+        self, pixels: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+        """Part (N,), -1: none, its depth (N,) m, and depth of the first opaque one, inf: none."""
+        part, depth = self._all.cast(pixels)
+        opaque, through = depth.copy(), self._clear[part]
+        if through.any():
+            _, opaque[through] = self._opaque.cast(pixels[through])
+        return part, depth, opaque
+
+
 def mid_exposure(scene: SceneDescription) -> float:
     """The instant that labels are about, s."""
     return scene.time + 0.5 * scene.camera.exposure_time
@@ -108,55 +127,57 @@ def in_air(scene: SceneDescription, points: NDArray[np.float64]) -> NDArray[np.b
 def label_still(scene: SceneDescription, parts: Sequence[Part]) -> StillLabels:
     """Labels of still parts (see `still_parts`)."""
     camera, T = scene.camera.model, scene.camera.T_base_cam
+    return _label_still(camera, parts, _StillCaster(parts, T, camera))
+
+
+def _label_still(
+    camera: PinholeCamera, parts: Sequence[Part], caster: _StillCaster
+) -> StillLabels:
     shape = (camera.height, camera.width)
-    pixels = _pixels(0, 0, camera.width, camera.height, 1)
-    index, depth = Caster(parts, T, camera).cast(pixels)
-    instances = np.array([*(p.instance for p in parts), 0], np.uint8)[index]
-    _, opaque = Caster([p for p in parts if not p.clear], T, camera).cast(pixels)
+    part, depth, opaque = caster.cast(sub_pixels(0, 0, camera.width, camera.height, 1))
+    instances = np.array([*(p.instance for p in parts), 0], np.uint8)[part]
     return StillLabels(instances.reshape(shape), depth.reshape(shape), opaque.reshape(shape))
 
 
 def label(scene: SceneDescription) -> SceneLabels:
     """All labels of a scene, exact to its meshes."""
-    parts = still_parts(scene)
-    still = label_still(scene, parts)
+    return label_parts(scene, still_parts(scene), stream_part(scene, mid_exposure(scene)))
+
+
+def label_parts(
+    scene: SceneDescription, parts: Sequence[Part], stream: Part | None
+) -> SceneLabels:
+    """All labels of still parts and the stream mid-exposure, None where there is none."""
     camera, T = scene.camera.model, scene.camera.T_base_cam
+    caster = _StillCaster(parts, T, camera)
+    still = _label_still(camera, parts, caster)
     instances, depth, opaque = still.instances.copy(), still.depth.copy(), still.opaque.copy()
     visible, air, through = (np.zeros(depth.shape, np.float32) for _ in range(3))
-    surface = Stream(scene.flow).surface(mid_exposure(scene))
     answer = SceneLabels(instances, depth, opaque, visible, air, through, still)
-    if surface is None:
-        return answer
-    stream = part_of_stream(scene, surface)
-    box = stream_box(scene, stream)
-    if box is None:
+    box = None if stream is None else stream_box(scene, stream)
+    if stream is None or box is None:
         return answer
     x0, y0, x1, y1 = box
-    window = slice(y0, y1), slice(x0, x1)
-    everything = Caster([*parts, stream], T, camera)
-    solid = Caster([*(p for p in parts if not p.clear), stream], T, camera)
-    solid_count = sum(not p.clear for p in parts)
+    window, size = (slice(y0, y1), slice(x0, x1)), (y1 - y0, x1 - x0)
+    liquid = Caster([stream], T, camera)
 
-    centres = _pixels(x0, y0, x1, y1, 1)
-    first, first_depth = everything.cast(centres)
-    _, solid_depth = solid.cast(centres)
-    size = (y1 - y0, x1 - x0)
-    wet = (first == len(parts)).reshape(size)
+    z = liquid.cast(sub_pixels(x0, y0, x1, y1, 1))[1].reshape(size)
+    wet = z < depth[window]
     instances[window][wet] = STREAM
-    depth[window][wet] = first_depth.reshape(size)[wet]
+    depth[window][wet] = z[wet]
     if not stream.clear:
-        opaque[window] = np.minimum(opaque[window], solid_depth.reshape(size))
+        opaque[window] = np.minimum(opaque[window], z)
 
-    fine = _pixels(x0, y0, x1, y1, SAMPLES)
-    index, z = everything.cast(fine)
-    hit = index == len(parts)
-    airborne = hit.copy()
-    points = T.apply(camera.rays(fine[hit]) * z[hit, None])
-    airborne[hit] = in_air(scene, points)
-    clear_hit = solid.cast(fine)[0] == solid_count
-    for target, what in ((visible, hit), (air, airborne), (through, clear_hit)):
-        folded = what.reshape(size[0], SAMPLES, size[1], SAMPLES)
-        target[window] = folded.mean(axis=(1, 3))
+    fine = sub_pixels(x0, y0, x1, y1, SAMPLES)
+    hit, z = liquid.cast(fine)
+    at = hit == 0
+    pixels, z = fine[at], z[at]
+    _, first, behind = caster.cast(pixels)
+    airborne = (z < first) & in_air(scene, T.apply(camera.rays(pixels) * z[:, None]))
+    for target, what in ((visible, z < first), (air, airborne), (through, z < behind)):
+        seen = np.zeros(len(fine), np.float32)
+        seen[at] = what
+        target[window] = seen.reshape(size[0], SAMPLES, size[1], SAMPLES).mean(axis=(1, 3))
     return answer
 
 
@@ -233,7 +254,7 @@ def _container_truth(container: ContainerDescription) -> dict[str, Any]:
     }
 
 
-def _pixels(x0: int, y0: int, x1: int, y1: int, samples: int) -> NDArray[np.float64]:
+def sub_pixels(x0: int, y0: int, x1: int, y1: int, samples: int) -> NDArray[np.float64]:
     """Places (N, 2) of a regular sub-pixel grid, row by row; pixel centres lie at integers."""
     offset = (np.arange(samples) + 0.5) / samples - 0.5
     x = (np.arange(x0, x1)[:, None] + offset).reshape(-1)

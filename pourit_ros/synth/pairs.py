@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .camera_model import CameraModel
+from .camera_model import CameraModel, Exposure
 from .depth_sensor import DepthSensor, ExactDepth, sense
 from .description import SceneDescription
-from .labels import SceneLabels, truth
+from .labels import SceneLabels, StillLabels, truth
 from .parts import INSTANCES, STREAM
 from .records import PairRecord
 
@@ -25,6 +25,27 @@ GLOSSY = 0.25
 def glossy(scene: SceneDescription, instances: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Where a picture (H, W) shows a table like a mirror."""
     return (instances == TABLE) & (scene.table.roughness < GLOSSY)
+
+
+def photograph(
+    scene: SceneDescription,
+    radiance: NDArray[np.float32],
+    labels: StillLabels | SceneLabels,
+    exposure: Exposure,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
+    """Take one picture (H, W, 3) RGB of linear radiance, and its depth (H, W) mm, 0 unknown.
+
+    The places of the depth sensor's holes come from the scene's camera, the noise from `rng`.
+    """
+    picture = CameraModel.of(scene.camera).develop(radiance, exposure, rng)
+    sensor = DepthSensor.draw(scene.camera.sensor, np.random.default_rng(scene.camera.seed))
+    # Without the subtraction of infinities, where there is nothing.
+    clear = np.isfinite(labels.depth) & (labels.opaque > labels.depth + np.float32(GLASS))
+    wet = labels.instances == STREAM
+    exact = ExactDepth(labels.depth, labels.opaque, clear, wet, glossy(scene, labels.instances))
+    focal = scene.camera.model.fx
+    return picture, sense(exact, picture, focal, sensor, scene.camera.seed, rng)
 
 
 def take_pair(
@@ -41,19 +62,15 @@ def take_pair(
     """
     model = CameraModel.of(scene.camera)
     exposure = model.expose(negative)
-    sensor = DepthSensor.draw(scene.camera.sensor, np.random.default_rng(scene.camera.seed))
-    stream = labels.instances == STREAM
-    still = labels.still
-    looks = (
-        _look(scene, labels.depth, labels.opaque, stream, labels.instances),
-        _look(scene, still.depth, still.opaque, np.zeros_like(stream), still.instances),
-    )
     pictures, depths = [], []
-    for twin, (light, look) in enumerate(zip((positive, negative), looks, strict=True)):
+    twins: tuple[tuple[NDArray[np.float32], StillLabels | SceneLabels], ...] = (
+        (positive, labels),
+        (negative, labels.still),
+    )
+    for twin, (light, seen) in enumerate(twins):
         rng = np.random.default_rng((scene.camera.seed, scene.flow.seed, twin))
-        picture = model.develop(light, exposure, rng)
-        focal = scene.camera.model.fx
-        depths.append(sense(look, picture, focal, sensor, scene.camera.seed, rng))
+        picture, depth = photograph(scene, light, seen, exposure, rng)
+        depths.append(depth)
         pictures.append(model.encode(picture))
     T_cam_base = scene.camera.T_base_cam.inverse()
     return PairRecord(
@@ -72,15 +89,3 @@ def take_pair(
         T_base_cam=scene.camera.T_base_cam,
         meta={**truth(scene), 'air_px': round(float(labels.air.sum()), 2), **meta},
     )
-
-
-def _look(
-    scene: SceneDescription,
-    depth: NDArray[np.float32],
-    opaque: NDArray[np.float32],
-    stream: NDArray[np.bool_],
-    instances: NDArray[np.uint8],
-) -> ExactDepth:
-    # Without the subtraction of infinities, where there is nothing.
-    clear = np.isfinite(depth) & (opaque > depth + np.float32(GLASS))
-    return ExactDepth(depth, opaque, clear, stream, glossy(scene, instances))

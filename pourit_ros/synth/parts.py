@@ -14,7 +14,7 @@ from .containers import cavity_mesh, fittings, sleeve_mesh, wall_mesh
 from .description import ContainerDescription, LiquidDescription, Material, SceneDescription
 from .meshes import Mesh, faceted, merged, quad
 from .standing import fill, rippled
-from .stream import Stream, StreamSurface
+from .stream import Stream
 
 INSTANCES = (
     'none', 'table', 'wall', 'clutter', 'holder', 'source', 'target', 'liquid_source',
@@ -57,11 +57,8 @@ class Part:
 def stream_part(scene: SceneDescription, time: float) -> Part | None:
     """The stream at a time, None while nothing is in the air."""
     surface = Stream(scene.flow).surface(time)
-    return None if surface is None else part_of_stream(scene, surface)
-
-
-def part_of_stream(scene: SceneDescription, surface: StreamSurface) -> Part:
-    """The stream's surface as a part."""
+    if surface is None:
+        return None
     return Part(surface.mesh, scene.liquid, STREAM, way=surface.thickness)
 
 

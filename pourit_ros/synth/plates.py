@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..files import replacing
 from ..geometry.stream import GRAVITY
 from .composite import Plate
-from .description import Light, SceneDescription
+from .description import FlowDescription, Light, SceneDescription, falling
 from .environment import panorama
 from .environment import radiance as radiance_from
 from .labels import StillLabels
@@ -60,20 +60,9 @@ def make_backdrop(
 def room_around(
     scene: SceneDescription, radiance: NDArray[np.float32], instances: NDArray[np.uint8]
 ) -> NDArray[np.float32]:
-    """Panorama (ROOM_HEIGHT, ROOM_WIDTH, 3) in the optical frame around the middle of the fall.
-
-    Environment, lamps, table and wall; the latter two in the colours that the picture shows.
-    """
-    ahead = panorama_directions(ROOM_HEIGHT, ROOM_WIDTH).reshape(-1, 3)
-    direction = scene.camera.T_base_cam.rotate(ahead)
-    flow = scene.flow
-    height = flow.exit_point[2] - flow.end_height
-    t = np.sqrt(max(height, 0.01) / GRAVITY)
-    centre = flow.exit_point + t * flow.exit_velocity - [0, 0, 0.5 * GRAVITY * t * t]
-    room = scene.environment
-    color = radiance_from(panorama(room), direction).astype(np.float32)
-    for lamp in room.lights:
-        _add_lamp(color, direction, lamp, centre)
+    """`lights_around` with table and wall, in the colours that the picture shows."""
+    room, centre, direction = scene.environment, _centre(scene.flow), _directions(scene)
+    color = lights_around(scene).reshape(-1, 3)
     with np.errstate(divide='ignore', invalid='ignore'):
         if room.wall_distance > 0:
             way = (room.wall_distance - centre[1]) / direction[:, 1]
@@ -87,6 +76,30 @@ def room_around(
         hit &= (point[:, 1] > -TABLE_FRONT) & (point[:, 1] < room.table_depth)
         color[hit] = _as_seen(scene, radiance, instances, point[hit], TABLE)
     return color.reshape(ROOM_HEIGHT, ROOM_WIDTH, 3)
+
+
+def lights_around(scene: SceneDescription) -> NDArray[np.float32]:
+    """Panorama (ROOM_HEIGHT, ROOM_WIDTH, 3) in the optical frame around the middle of the fall.
+
+    The environment and its lamps.
+    """
+    direction = _directions(scene)
+    color = radiance_from(panorama(scene.environment), direction).astype(np.float32)
+    for lamp in scene.environment.lights:
+        _add_lamp(color, direction, lamp, _centre(scene.flow))
+    return color.reshape(ROOM_HEIGHT, ROOM_WIDTH, 3)
+
+
+def _directions(scene: SceneDescription) -> NDArray[np.float64]:
+    """Directions (N, 3) of the panorama's pixels in the base frame."""
+    ahead = panorama_directions(ROOM_HEIGHT, ROOM_WIDTH).reshape(-1, 3)
+    return scene.camera.T_base_cam.rotate(ahead)
+
+
+def _centre(flow: FlowDescription) -> NDArray[np.float64]:
+    """The middle (3,) of the fall, base frame."""
+    t = float(np.sqrt(max(flow.exit_point[2] - flow.end_height, 0.01) / GRAVITY))
+    return falling(flow.exit_point, flow.exit_velocity, t)
 
 
 def save_plate(path: Path, backdrop: Backdrop) -> None:

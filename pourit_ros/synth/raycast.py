@@ -1,217 +1,168 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ray-cast pictures with exact depth and masks, by Open3D's ray caster (Embree)."""
+"""Fast pictures of scenes, for whole pours: one lamp with its shadow, and the light of the room.
+
+Still things are cast with one ray a pixel, and more at edges; the stream is put in as into any
+other background (`composite`). Clear walls look like white ones.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..geometry import PinholeCamera, Pose
-from .meshes import Mesh
+from .composite import composite, key_light
+from .description import Material, SceneDescription
+from .labels import SceneLabels, label_parts, mid_exposure, sub_pixels
+from .meshes import Mesh, merged
+from .parts import Part, still_parts, stream_part
+from .plates import lights_around, make_backdrop
+from .refraction import Hits, MeshTracer, facing, interpolated, reflect
+from .surroundings import from_panorama, irradiance, sampled
+from .textures import texture
 
-Albedo = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-Environment = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+# Sub-pixels along each side of a pixel at an edge.
+EDGE_SAMPLES = 3
+# Where on the lamp the rays of an edge's sub-pixels aim, in turn, rad: evenly, by Roberts' R3
+# sequence; the same everywhere, lest shadows' soft edges be grainy.
+_TURN = np.arange(EDGE_SAMPLES**2)[:, None] * 1.2207440846057596 ** -np.arange(1, 4)
+LAMP_PLACES = (0.12 * (_TURN % 1 - 0.5)).astype(np.float32)
+# What plastic, wood and water mirror at right angles.
+REFLECTANCE = 0.04
+# What clear liquid standing in a container sends back from below its surface.
+MURK = 0.35
 
-SUPERSAMPLING = 2
-
-
-@dataclass(frozen=True, eq=False)
-class Surface:
-    """An opaque mesh of the base frame: `albedo` maps points (N, 3) to linear RGB (N, 3).
-
-    `gloss`: strength of its mirror-like reflection, 0..1.
-    """
-
-    mesh: Mesh
-    albedo: Albedo
-    gloss: float = 0.0
-
-
-@dataclass(frozen=True, eq=False)
-class Liquid:
-    """The stream: `absorption` (3,) 1/m of its colour, `milky` 0 (clear) .. 1 (opaque `color`)."""
-
-    mesh: Mesh
-    absorption: NDArray[np.float64]
-    milky: float
-    color: NDArray[np.float64]
-    thickness: float
+Radiance = NDArray[np.float32]
 
 
-@dataclass(frozen=True, eq=False)
-class Render:
-    """`color` (H, W, 3) linear RGB; `depth`, `depth_behind` (H, W) m along z, with the stream and
-    without it; `coverage` (H, W) 0..1 of the visible stream above `above` (see `render`).
-    """
-
-    color: NDArray[np.float64]
-    depth: NDArray[np.float64]
-    depth_behind: NDArray[np.float64]
-    coverage: NDArray[np.float64]
+@lru_cache(maxsize=32)
+def _picture(material: Material) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The material's texture and its mean colour (3,); scenes of one sequence share them."""
+    picture = texture(material)
+    return picture, picture.mean(axis=(0, 1))
 
 
-@dataclass(frozen=True, eq=False)
-class _Hits:
-    t: NDArray[np.float64]
-    normal: NDArray[np.float64]
-    identity: NDArray[np.int64]
+def preview(scene: SceneDescription) -> tuple[Radiance, SceneLabels]:
+    """Radiance (H, W, 3), linear RGB, of a scene mid-exposure, and its exact labels."""
+    parts = still_parts(scene)
+    stream = stream_part(scene, mid_exposure(scene))
+    labels = label_parts(scene, parts, stream)
+    radiance = cast_still(scene, parts)
+    if stream is not None:
+        plate = make_backdrop(scene, radiance, labels.still).plate
+        mesh = stream.mesh.moved(scene.camera.T_base_cam.inverse())
+        radiance = composite(plate, [mesh], scene.liquid)
+    return radiance, labels
 
 
-class _Caster:
-    def __init__(self, meshes: Sequence[Mesh]) -> None:
-        import open3d as o3d
-
-        self.scene = o3d.t.geometry.RaycastingScene(nthreads=0)
-        # Open3D's stubs know no numpy arrays.
-        tensor: Any = o3d.core.Tensor
-        self.tensor = tensor
-        for mesh in meshes:
-            self.scene.add_triangles(
-                tensor(mesh.vertices.astype(np.float32)), tensor(mesh.triangles.astype(np.uint32))
-            )
-
-    def _rays(
-        self, origin: NDArray[np.float64], direction: NDArray[np.float64]
-    ) -> NDArray[np.float32]:
-        origin = np.broadcast_to(origin, direction.shape)
-        return np.concatenate([origin, direction], axis=-1).astype(np.float32)
-
-    def cast(self, origin: NDArray[np.float64], direction: NDArray[np.float64]) -> _Hits:
-        answer = self.scene.cast_rays(self.tensor(self._rays(origin, direction)))
-        normal = answer['primitive_normals'].numpy().astype(float)
-        # Towards the viewer, whichever way the triangle was wound.
-        normal *= -np.sign((normal * direction).sum(axis=-1, keepdims=True))
-        return _Hits(
-            answer['t_hit'].numpy().astype(float),
-            normal,
-            answer['geometry_ids'].numpy().astype(np.int64),
-        )
-
-    def blocked(
-        self, origin: NDArray[np.float64], direction: NDArray[np.float64]
-    ) -> NDArray[np.bool_]:
-        rays = self.tensor(self._rays(origin, direction))
-        return self.scene.test_occlusions(rays, tnear=1e-3).numpy()
-
-
-def render(
-    surfaces: Sequence[Surface],
-    liquid: Liquid | None,
-    camera: PinholeCamera,
-    T_base_cam: Pose,
-    environment: Environment,
-    light: NDArray[np.float64],
-    above: float,
-    rng: np.random.Generator,
-) -> Render:
-    """Ray-cast the scene as the camera sees it.
-
-    `environment` maps directions (N, 3) to linear RGB (N, 3); `light` (3,): unit vector towards
-    the key light; `above`: height (m) of the target's rim, below which the stream is no longer in
-    the air and not in `coverage`.
-    """
-    k = SUPERSAMPLING
-    fine = camera.resize(camera.width * k, camera.height * k)
-    v, u = np.mgrid[: fine.height, : fine.width]
-    direction = T_base_cam.rotate(fine.rays(np.column_stack([u.ravel(), v.ravel()])))
-    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-    eye = T_base_cam.translation
-    forward = T_base_cam.rotation[:, 2]
-
-    caster = _Caster([s.mesh for s in surfaces])
-    hits = caster.cast(eye, direction)
-    color = _shade(surfaces, caster, hits, eye, direction, environment, light, rng)
-    depth_behind = hits.t * (direction @ forward)
-    depth, coverage = depth_behind.copy(), np.zeros(len(direction))
-    image = color.reshape(fine.height, fine.width, 3)
-    if liquid is not None and len(liquid.mesh.triangles):
-        wet = _Caster([liquid.mesh]).cast(eye, direction)
-        seen = wet.t < hits.t
-        image = image.copy()
-        image[seen.reshape(image.shape[:2])] = _liquid_color(
-            liquid, wet, seen, direction, T_base_cam, fine, image, environment, light
-        )
-        depth[seen] = (wet.t * (direction @ forward))[seen]
-        height = eye[2] + wet.t * direction[:, 2]
-        coverage[seen & (np.where(seen, height, -np.inf) > above)] = 1.0
-    size = (camera.width, camera.height)
-    shape = (fine.height, fine.width)
-    return Render(
-        cv2.resize(image, size, interpolation=cv2.INTER_AREA),
-        # Depth is not averaged across edges: one sample a pixel.
-        depth.reshape(shape)[k // 2 :: k, k // 2 :: k],
-        depth_behind.reshape(shape)[k // 2 :: k, k // 2 :: k],
-        cv2.resize(coverage.reshape(shape), size, interpolation=cv2.INTER_AREA),
-    )
-
-
-def _shade(
-    surfaces: Sequence[Surface],
-    caster: _Caster,
-    hits: _Hits,
-    eye: NDArray[np.float64],
-    direction: NDArray[np.float64],
-    environment: Environment,
-    light: NDArray[np.float64],
-    rng: np.random.Generator,
-) -> NDArray[np.float64]:
-    found = np.isfinite(hits.t)
-    color = np.zeros_like(direction)
-    color[~found] = environment(direction[~found])
-    points = eye + hits.t[:, None] * direction
-    # A soft shadow: one jittered ray a sample, averaged by the supersampling.
-    spread = light + 0.06 * rng.standard_normal((int(found.sum()), 3))
-    spread /= np.linalg.norm(spread, axis=1, keepdims=True)
-    shadow = np.zeros(len(direction))
-    shadow[found] = caster.blocked(points[found] + 1e-4 * hits.normal[found], spread)
-    for identity, surface in enumerate(surfaces):
-        here = found & (hits.identity == identity)
-        if not here.any():
-            continue
-        normal, d = hits.normal[here], direction[here]
-        lambert = np.clip(normal @ light, 0, None) * (1 - 0.85 * shadow[here])
-        sky = 0.55 + 0.25 * normal[:, 2]
-        color[here] = surface.albedo(points[here]) * (0.75 * lambert + 0.5 * sky)[:, None]
-        if surface.gloss:
-            mirror = d - 2 * (d * normal).sum(axis=1, keepdims=True) * normal
-            grazing = (1 - np.abs((d * normal).sum(axis=1, keepdims=True))) ** 4
-            color[here] += surface.gloss * (0.15 + 0.85 * grazing) * environment(mirror)
+def cast_still(scene: SceneDescription, parts: Sequence[Part]) -> Radiance:
+    """Radiance (H, W, 3), linear RGB, of still parts; deterministic."""
+    camera, shader = scene.camera.model, _Shader(scene, parts)
+    width, height = camera.width, camera.height
+    color, kind = shader.shade(camera.rays(sub_pixels(0, 0, width, height, 1)))
+    color = color.reshape(height, width, 3)
+    edges = cv2.morphologyEx(kind.reshape(height, width), cv2.MORPH_GRADIENT, np.ones((3, 3)))
+    row, column = np.nonzero(edges)
+    fine = np.column_stack([column, row])[:, None] + sub_pixels(0, 0, 1, 1, EDGE_SAMPLES)
+    edge, _ = shader.shade(camera.rays(fine.reshape(-1, 2)))
+    color[row, column] = edge.reshape(-1, EDGE_SAMPLES**2, 3).mean(axis=1)
     return color
 
 
-def _liquid_color(
-    liquid: Liquid,
-    wet: _Hits,
-    seen: NDArray[np.bool_],
-    direction: NDArray[np.float64],
-    T_base_cam: Pose,
-    camera: PinholeCamera,
-    image: NDArray[np.float64],
-    environment: Environment,
-    light: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Refraction of the picture behind, absorption, Fresnel reflection and glints."""
-    normal, d = wet.normal[seen], direction[seen]
-    cosine = np.clip(-(normal * d).sum(axis=1), 0, 1)
-    # A thin cylinder of water is a strong lens: it flips what is behind it, sideways.
-    side = T_base_cam.inverse().rotate(normal)[:, :2]
-    reach = camera.fx * liquid.thickness / np.clip(wet.t[seen], 0.2, None) * 6.0
-    v, u = np.divmod(np.nonzero(seen)[0], camera.width)
-    map_x = (u - reach * side[:, 0]).astype(np.float32)[:, None]
-    map_y = (v - 0.5 * reach * side[:, 1]).astype(np.float32)[:, None]
-    behind = cv2.remap(
-        image.astype(np.float32), map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
-    )[:, 0]
-    path = liquid.thickness * np.sqrt(cosine)[:, None]
-    clear = behind * np.exp(-liquid.absorption * path)
-    diffuse = liquid.color * (0.45 + 0.55 * np.clip(normal @ light, 0, 1))[:, None]
-    body = (1 - liquid.milky) * clear + liquid.milky * diffuse
-    fresnel = (0.02 + 0.98 * (1 - cosine) ** 5)[:, None]
-    mirror = d - 2 * (d * normal).sum(axis=1, keepdims=True) * normal
-    glint = np.clip(mirror @ light, 0, 1) ** 60
-    return (1 - fresnel) * body + fresnel * environment(mirror) + 0.9 * glint[:, None]
+class _Shader:
+    """What rays from the camera see of parts, in the optical frame."""
+
+    def __init__(self, scene: SceneDescription, parts: Sequence[Part]) -> None:
+        meshes = [p.mesh for p in parts]
+        self._mesh = merged(meshes).moved(scene.camera.T_base_cam.inverse())
+        self._uv = np.concatenate([_uv(p.mesh) for p in parts]).astype(np.float32)
+        self._tracer = MeshTracer(self._mesh)
+        self._part = np.repeat(np.arange(len(parts)), [len(m.triangles) for m in meshes])
+        material = [_material(p) for p in parts]
+        self._color = np.array([_picture(m)[1] for m in material])
+        printed = [k for k, p in enumerate(parts) if material[k].texture and p.mesh.uv is not None]
+        self._pictures = {k: _picture(material[k])[0] for k in printed}
+        self._roughness = np.array([m.roughness for m in material], np.float32)
+        self._metal = np.array([m.kind == 'metal' for m in material])
+        self._smooth = np.array([p.smooth for p in parts])
+        a, b, c = self._mesh.vertices[self._mesh.triangles].transpose(1, 0, 2)
+        self._facets = _unit(np.cross(b - a, c - a)).astype(np.float32)
+        self._room = lights_around(scene)
+        self._irradiance = irradiance(self._room)
+        key, share = key_light(self._room)
+        self._key = key.astype(np.float32)
+        # What a surface that faces the lamp has from it, where a white room gives 1.
+        area = np.sin(np.pi * (np.arange(len(self._room)) + 0.5) / len(self._room))
+        mean = np.average(self._room.mean(axis=1), axis=0, weights=area)
+        self._lamp = (4 * share * mean).astype(np.float32)
+
+    def shade(self, rays: NDArray[np.float64]) -> tuple[Radiance, NDArray[np.uint16]]:
+        """Radiance (N, 3) along rays (N, 3), and a number (N,) for each part in light or shade."""
+        ray = _unit(rays).astype(np.float32)
+        hits = self._tracer.hit(np.zeros_like(ray), ray)
+        kind = np.zeros(len(ray), np.uint16)
+        color = from_panorama(self._room, ray)
+        found = hits.found
+        color[found], kind[found] = self._surface(hits[found], ray[found])
+        return color, kind
+
+    def _surface(
+        self, hits: Hits, ray: NDArray[np.float32]
+    ) -> tuple[Radiance, NDArray[np.uint16]]:
+        part = self._part[hits.triangle]
+        albedo = self._albedo(hits, part)
+        normal = np.where(self._smooth[part, None], hits.normal, self._facets[hits.triangle])
+        normal = facing(normal, ray)
+        light, hidden = self._light(hits.distance[:, None] * ray, normal)
+        # Schlick's approximation, weaker on rough surfaces.
+        smooth, metal = 1 - self._roughness[part, None], self._metal[part, None]
+        straight = np.where(metal, albedo, np.float32(REFLECTANCE))
+        grazing = (1 + (normal * ray).sum(axis=1, keepdims=True)) ** 5
+        share = straight + np.maximum(smooth - straight, 0) * grazing
+        ahead = reflect(ray, normal)
+        sharp, dull = (from_panorama(p, ahead) for p in (self._room, self._irradiance))
+        mirrored = dull + smooth**2 * (sharp - dull)
+        color = (1 - share) * ~metal * albedo * light + share * mirrored
+        return color, (1 + 2 * part + hidden).astype(np.uint16)
+
+    def _albedo(self, hits: Hits, part: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Colour (N, 3) of the surface, of metal its reflectance."""
+        color = self._color[part]
+        for k, picture in self._pictures.items():
+            here, size = part == k, len(picture)
+            corners = self._mesh.triangles[hits.triangle[here]]
+            u, v = interpolated(self._uv, corners, hits.weights[here]).T
+            color[here] = sampled(picture, size * u - 0.5, size * (1 - v) - 0.5)
+        return color
+
+    def _light(
+        self, points: NDArray[np.float32], normal: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Light (N, 3) on a matt surface, and whether (N,) the lamp's is missing."""
+        towards = self._key + LAMP_PLACES[np.arange(len(points)) % len(LAMP_PLACES)]
+        cosine = np.clip(normal @ self._key, 0, None)
+        hidden = self._tracer.blocked(points + np.float32(1e-3) * normal, towards)
+        lamp = (cosine * hidden)[:, None] * self._lamp
+        light = from_panorama(self._irradiance, normal) - lamp
+        return np.maximum(light, 0), hidden & (cosine > 0)
+
+
+def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def _uv(mesh: Mesh) -> NDArray[np.float64]:
+    return np.zeros((len(mesh.vertices), 2)) if mesh.uv is None else mesh.uv
+
+
+def _material(part: Part) -> Material:
+    """The part's material; of standing liquid what its surface looks like."""
+    if isinstance(part.material, Material):
+        return part.material
+    liquid = part.material
+    clear = MURK * np.exp(-0.01 * np.asarray(liquid.absorption))
+    r, g, b = clear + liquid.milkiness * (np.asarray(liquid.color) - clear)
+    return Material('opaque', (float(r), float(g), float(b)), 0.05)

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .meshes import Mesh
+from .meshes import Mesh, vertex_normals
 
 # Off the surface a ray came from, m: beyond float32's rounding at one metre.
 STEP_OFF = 2e-5
@@ -17,76 +18,87 @@ STEP_OFF = 2e-5
 @dataclass(frozen=True, eq=False)
 class Hits:
     """Where rays meet a mesh: `found` (N,), `distance` (N,) m along unit rays, inf where not
-    found, smooth unit `normal` (N, 3) as wound (outwards for a closed mesh).
+    found, smooth unit `normal` (N, 3) as wound (outwards for a closed mesh); `triangle` (N,):
+    index, 0 where not found, and `weights` (N, 3) of its corners.
     """
 
     found: NDArray[np.bool_]
     distance: NDArray[np.float32]
     normal: NDArray[np.float32]
+    triangle: NDArray[np.intp]
+    weights: NDArray[np.float32]
+
+    def __getitem__(self, chosen: NDArray[np.bool_]) -> Hits:
+        """The hits of some rays."""
+        return Hits(
+            self.found[chosen],
+            self.distance[chosen],
+            self.normal[chosen],
+            self.triangle[chosen],
+            self.weights[chosen],
+        )
 
 
 class MeshTracer:
-    """Embree over one mesh."""
+    """Rays against one mesh, by Open3D's Embree, on one thread."""
 
     def __init__(self, mesh: Mesh) -> None:
-        """Build the acceleration structure. Needs the extra `synth` (embreex)."""
-        from embreex.mesh_construction import TriangleMesh
-        from embreex.rtcore_scene import EmbreeScene
+        """Build the acceleration structure."""
+        import open3d as o3d
 
-        self._vertices = np.ascontiguousarray(mesh.vertices, np.float32)
-        self._triangles = np.ascontiguousarray(mesh.triangles, np.int32)
-        self._normals = _vertex_normals(self._vertices, self._triangles)
-        self._scene = EmbreeScene()
-        # Embree only borrows the buffers: the attribute keeps them alive.
-        self._geometry = TriangleMesh(self._scene, self._vertices, self._triangles)
+        self._triangles = np.ascontiguousarray(mesh.triangles, np.uint32)
+        self._normals = vertex_normals(mesh).astype(np.float32)
+        self._scene = o3d.t.geometry.RaycastingScene(nthreads=1)
+        # Open3D's stubs know no numpy arrays.
+        tensor: Any = o3d.core.Tensor
+        self._tensor = tensor
+        self._scene.add_triangles(
+            tensor(mesh.vertices.astype(np.float32)), tensor(self._triangles)
+        )
 
     def hit(self, origin: NDArray[np.float32], direction: NDArray[np.float32]) -> Hits:
         """Cast rays (N, 3), (N, 3) unit; the first hit of each."""
         answer = self._cast(origin, direction)
-        found = answer['primID'] >= 0
-        corner = self._triangles[np.where(found, answer['primID'], 0)]
-        u, v = answer['u'][:, None], answer['v'][:, None]
-        normal = (
-            (1 - u - v) * self._normals[corner[:, 0]]
-            + u * self._normals[corner[:, 1]]
-            + v * self._normals[corner[:, 2]]
-        )
+        distance = answer['t_hit'].numpy()
+        found = np.isfinite(distance)
+        triangle = np.where(found, answer['primitive_ids'].numpy(), 0).astype(np.intp)
+        u, v = answer['primitive_uvs'].numpy().T
+        weights = np.column_stack([1 - u - v, u, v])
+        normal = interpolated(self._normals, self._triangles[triangle], weights)
         normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-20
-        return Hits(found, _distance(answer), normal.astype(np.float32))
+        return Hits(found, distance, normal, triangle, weights)
 
     def distance(
         self, origin: NDArray[np.float32], direction: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         """Distance (N,) m to the first hit, inf where there is none."""
-        return _distance(self._cast(origin, direction))
+        return self._cast(origin, direction)['t_hit'].numpy()
 
-    def _cast(
+    def blocked(
         self, origin: NDArray[np.float32], direction: NDArray[np.float32]
-    ) -> dict[str, NDArray]:
-        return self._scene.run(
-            np.ascontiguousarray(origin, np.float32),
-            np.ascontiguousarray(direction, np.float32),
-            query='INTERSECT',
-            output=True,
-        )
+    ) -> NDArray[np.bool_]:
+        """Whether anything is hit (N,): faster than `distance`."""
+        return self._scene.test_occlusions(self._rays(origin, direction), nthreads=1).numpy()
+
+    def _cast(self, origin: NDArray[np.float32], direction: NDArray[np.float32]) -> dict[str, Any]:
+        return self._scene.cast_rays(self._rays(origin, direction), nthreads=1)
+
+    def _rays(self, origin: NDArray[np.float32], direction: NDArray[np.float32]) -> Any:
+        rays = np.concatenate([origin, direction], axis=1)
+        return self._tensor(np.ascontiguousarray(rays, np.float32))
 
 
-def _distance(answer: dict[str, NDArray]) -> NDArray[np.float32]:
-    return np.where(answer['primID'] >= 0, answer['tfar'], np.inf).astype(np.float32)
-
-
-def _vertex_normals(
-    vertices: NDArray[np.float32], triangles: NDArray[np.int32]
+def interpolated(
+    values: NDArray[np.float32], corners: NDArray[np.integer], weights: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    a, b, c = vertices[triangles].transpose(1, 0, 2)
-    face = np.cross(b - a, c - a)
-    normals = np.zeros_like(vertices)
-    for axis in range(3):
-        for corner in range(3):
-            normals[:, axis] += np.bincount(
-                triangles[:, corner], face[:, axis], len(vertices)
-            ).astype(np.float32)
-    return normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-20)
+    """Values (V, C) of vertices at places in triangles: `corners`, `weights` (N, 3)."""
+    a, b, c = weights.T[..., None]
+    return a * values[corners[:, 0]] + b * values[corners[:, 1]] + c * values[corners[:, 2]]
+
+
+def facing(normal: NDArray[np.float32], direction: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Normals (N, 3) turned against the rays."""
+    return np.where((normal * direction).sum(axis=1, keepdims=True) > 0, -normal, normal)
 
 
 def reflect(direction: NDArray[np.float32], normal: NDArray[np.float32]) -> NDArray[np.float32]:

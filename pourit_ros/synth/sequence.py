@@ -6,9 +6,9 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
@@ -16,23 +16,42 @@ from scipy.spatial.transform import Rotation
 from ..geometry import Container, PinholeCamera, Pose
 from ..geometry.stream import GRAVITY
 from ..pipeline import NANOSECONDS, Frame
-from ..sim.scenario import Scenario, look_at
-from .looks import LIQUIDS, banded, plain, studio, wood
-from .meshes import Mesh, box, lathe, quad, tube
-from .raycast import Liquid, Render, Surface, render
+from ..sim.scenario import look_at
+from .camera_model import CameraModel
+from .containers import Shape, preset_shape, random_shape
+from .description import (
+    LIQUIDS,
+    CameraDescription,
+    ContainerDescription,
+    Departures,
+    EnvironmentDescription,
+    FlowDescription,
+    Light,
+    Material,
+    SceneDescription,
+    landing_point,
+)
+from .pairs import photograph
+from .raycast import preview
+from .stream import Stream
 
 # Wall-clock like stamps, so that nothing downstream can rely on bags starting at zero.
 FIRST_STAMP = 1_700_000_000 * NANOSECONDS
 
-BOTTLE = [
-    (0.0, -0.105), (0.031, -0.105), (0.033, -0.10), (0.033, 0.02), (0.030, 0.04), (0.017, 0.075),
-    (0.013, 0.082), (0.013, 0.102), (0.0145, 0.102), (0.0145, 0.105), (0.0115, 0.105),
-    (0.0115, 0.07),
-]  # fmt: skip
-CUP = [
-    (0.0, 0.0), (0.029, 0.0), (0.031, 0.003), (0.040, 0.103), (0.040, 0.105), (0.0375, 0.105),
-    (0.028, 0.005), (0.0, 0.005),
-]  # fmt: skip
+# Both stand on the table, in its base frame.
+TARGET_PLACE = Pose.from_quaternion([0.06, 0.0, 0.0], [0, 0, 0, 1])
+CAN_PLACE = Pose.from_quaternion([0.27, 0.22, 0.0], [0, 0, 0, 1])
+# A parcel leaves with this speed downwards, m/s, from this place beside the lip's lowest, m.
+DOWNWARD = 0.22
+ON_LIP = np.array([-0.003, 0.0, 0.006])
+# Steps, s, in which the stream remembers the source's motion.
+STEP = 0.01
+
+GREEN = Material('opaque', (0.1, 0.42, 0.22), 0.3)
+WHITE = Material('opaque', (0.75, 0.77, 0.8), 0.3, 1.5, 'label', 1)
+RED = Material('opaque', (0.55, 0.1, 0.08), 0.3)
+WALL = Material('opaque', (0.3, 0.36, 0.33), 0.8)
+LAMP = Light((-0.9, -1.1, 1.5), (0.3, 0.3), (120.0, 114.0, 108.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +62,7 @@ class PourFrame:
     """
 
     frame: Frame
-    coverage: NDArray[np.float64]
+    coverage: NDArray[np.float32]
     landing_point: NDArray[np.float64] | None
 
 
@@ -51,7 +70,8 @@ class PourFrame:
 class PourPlan:
     """Times in seconds and offsets of the landing point from the target's mouth in metres.
 
-    `empty`: the same motion with nothing in the source.
+    `height`: of the place where liquid leaves the lip above the target's rim, m; `empty`: the
+    same motion with nothing in the source.
     """
 
     duration: float = 6.0
@@ -64,6 +84,11 @@ class PourPlan:
     last_offset: float = 0.003
     height: float = 0.075
     empty: bool = False
+
+    @property
+    def fall_time(self) -> float:
+        """From the lip to the target's rim, s."""
+        return float((np.sqrt(DOWNWARD**2 + 2 * GRAVITY * self.height) - DOWNWARD) / GRAVITY)
 
     def tilt(self, t: float) -> float:
         """Source's axis from vertical, radians."""
@@ -96,137 +121,148 @@ def pour_sequence(
     """Render a pour seen by a RealSense-like camera; `size` is (width, height).
 
     Poses: base frame z up with the table at z = 0; source and target are the presets
-    'pourit_bottle' and 'cup'. Deterministic for given arguments.
+    'pourit_bottle' and 'cup'. The camera keeps the exposure of the first frame. Deterministic for
+    given arguments.
     """
     plan = plan or PourPlan()
-    width, height = size
-    focal = 606.0 * width / 640
-    camera = PinholeCamera(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
-    T_base_cam = look_at(np.array([0.07, -0.46, 0.25]), np.array([0.005, 0.0, 0.115]))
+    exposure, T_shape_source = None, _T_shape_source()
     for index in range(round(plan.duration * rate)):
-        t = index / rate
-        scenario = _scenario(plan, t, camera, T_base_cam)
+        scene = pour_scene(plan, index / rate, size, liquid, seed)
+        radiance, labels = preview(scene)
+        exposure = exposure or CameraModel.of(scene.camera).expose(radiance)
         rng = np.random.default_rng((seed, index))
-        picture = _picture(plan, t, scenario, liquid, seed, rng)
+        color, depth = photograph(scene, radiance, labels, exposure, rng)
         stamp = FIRST_STAMP + round(index * NANOSECONDS / rate)
         frame = Frame(
             stamp,
             str(stamp),
-            _sensor_color(picture.color, rng),
-            camera,
-            _sensor_depth(picture, LIQUIDS[liquid].milky, rng),
-            T_base_cam.inverse() @ scenario.T_base_source,
-            T_base_cam,
-            scenario.T_base_target,
+            color,
+            scene.camera.model,
+            (depth / 1000).astype(np.float32),
+            scene.camera.T_base_cam.inverse() @ scene.source.T_base_container @ T_shape_source,
+            scene.camera.T_base_cam,
+            scene.target.T_base_container,
         )
-        flowing = plan.flow_from <= t <= plan.flow_until and not plan.empty
-        landing = scenario.landing_point if flowing else None
-        yield PourFrame(frame, picture.coverage, landing)
+        yield PourFrame(frame, labels.air, _landing(scene))
 
 
-def _scenario(plan: PourPlan, t: float, camera: PinholeCamera, T_base_cam: Pose) -> Scenario:
-    source, target = Container.load('pourit_bottle'), Container.load('cup')
-    T_base_target = Pose.from_quaternion([0.06, 0.0, 0.0], [0, 0, 0, 1])
-    pour = np.array([1.0, 0.0, 0.0])
-    v, u = plan.speed(t), 0.22
-    fall = (np.sqrt(u * u + 2 * GRAVITY * plan.height) - u) / GRAVITY
-    mouth = target.mouth_in(T_base_target) + plan.height * np.array([0, 0, 1.0])
-    mouth = mouth + (plan.offset(t) - v * fall) * pour
-    # Until it pours, the bottle waits higher and further back.
-    waiting = 1 - _ease((t - 0.1) / (plan.tilt_by - 0.1))
-    leaving = _ease((t - plan.flow_until - 0.1) / 0.9)
-    mouth = mouth + np.array([-0.07, 0.0, 0.06]) * max(waiting, leaving)
-    upright = Rotation.from_euler('x', 90, degrees=True)
-    R = (Rotation.from_euler('y', plan.tilt(t)) * upright).as_matrix()
-    T_base_source = Pose(R, mouth - R @ source.mouth)
-    return Scenario(
-        camera, T_base_cam, T_base_source, T_base_target, source, target, v, u, 0.013, 1.0
+def pour_scene(
+    plan: PourPlan, t: float, size: tuple[int, int], liquid: str, seed: int
+) -> SceneDescription:
+    """The scene at `t` s, for any engine; `size`: (width, height) px, `liquid`: of LIQUIDS."""
+    source, target = preset_shape('pourit_bottle'), preset_shape('cup')
+    poured = np.clip((t - plan.flow_from) / (plan.flow_until - plan.flow_from), 0, 1)
+    level = 0.01 + 0.06 * float(poured) * (not plan.empty)
+    can = random_shape('can', 1)
+    return SceneDescription(
+        seed=seed,
+        index=0,
+        split='train',
+        time=t,
+        camera=_camera(size, seed),
+        source=_standing(source, GREEN, _T_base_shape(plan, t, source), None),
+        target=_standing(target, WHITE, TARGET_PLACE, level),
+        liquid=LIQUIDS[liquid],
+        flow=_flow(plan, t, level, seed),
+        table=Material('opaque', (0.2, 0.12, 0.06), 0.75, 1.5, 'wood', seed),
+        environment=EnvironmentDescription(None, seed, 0.0, 0.6, 1.0, WALL, 0.7, (LAMP,)),
+        holder='gripper',
+        holder_seed=seed,
+        others=(_standing(can, RED, CAN_PLACE, None),),
     )
 
 
-def _picture(
-    plan: PourPlan, t: float, scenario: Scenario, liquid: str, seed: int, rng: np.random.Generator
-) -> Render:
-    look = LIQUIDS[liquid]
-    to_bottle = Pose(Rotation.from_euler('x', -90, degrees=True).as_matrix(), np.zeros(3))
-    T_bottle = scenario.T_base_source @ to_bottle
-    target = scenario.T_base_target
-    poured = np.clip((t - plan.flow_from) / (plan.flow_until - plan.flow_from), 0, 1)
-    filled = 0.01 + 0.06 * poured * (not plan.empty)
-    level = lathe([(0.0, filled), (0.0285 + 0.09 * filled, filled)]).moved(target)
-    surface = look.milky * look.color + (1 - look.milky) * 0.35 * np.exp(-0.01 * look.absorption)
-    hold = T_bottle.apply([[0, 0, -0.03]])[0]
-    surfaces = [
-        Surface(quad([-0.8, -0.5, 0], [1.6, 0, 0], [0, 1.2, 0]), wood(seed), 0.25),
-        Surface(lathe(CUP).moved(target), banded([0.75, 0.77, 0.8], [0.10, 0.25, 0.42],
-                                                  (0.03, 0.065)), 0.15),
-        Surface(level, plain(surface), 0.3),
-        Surface(lathe(BOTTLE).moved(T_bottle), plain([0.12, 0.42, 0.25]), 0.35),
-        Surface(box(hold + [0, 0.042, 0], [0.03, 0.016, 0.09]), plain([0.08, 0.08, 0.09]), 0.1),
-        Surface(box(hold + [0, -0.042, 0], [0.022, 0.012, 0.03]), plain([0.08, 0.08, 0.09]), 0.1),
-        Surface(box(hold + [0, 0.12, 0.02], [0.09, 0.14, 0.1]), plain([0.82, 0.83, 0.85]), 0.1),
-        Surface(lathe([(0.0, 0.0), (0.03, 0.0), (0.03, 0.1), (0.0, 0.1)]).moved(
-            Pose.from_quaternion([0.27, 0.22, 0.0], [0, 0, 0, 1])), plain([0.55, 0.1, 0.08]), 0.2),
-    ]  # fmt: skip
-    mesh = _stream_mesh(plan, t, scenario, rng, filled + scenario.T_base_target.translation[2])
-    stream = None
-    if mesh is not None:
-        stream = Liquid(mesh, look.absorption, look.milky, look.color, 0.008)
-    light = np.array([-0.45, -0.55, 0.7])
-    rim = float(scenario.target.mouth_in(target)[2])
-    return render(
-        surfaces, stream, scenario.camera, scenario.T_base_cam, studio(seed),
-        light / np.linalg.norm(light), rim, rng,
-    )  # fmt: skip
+def _standing(
+    shape: Shape, material: Material, T_base_shape: Pose, level: float | None
+) -> ContainerDescription:
+    up = np.array([0.0, 0.0, 1.0])
+    model = Container(shape.kind, up, shape.height * up, shape.rim_radius)
+    return ContainerDescription(shape, 0, material, model, T_base_shape, level)
 
 
-def _stream_mesh(
-    plan: PourPlan, t: float, scenario: Scenario, rng: np.random.Generator, level: float
-) -> Mesh | None:
-    """The parcels in the air at time t: those that left while the flow lasted."""
-    youngest, oldest = max(0.0, t - plan.flow_until), t - plan.flow_from
-    drop = scenario.mouth[2] - level
-    u = scenario.downward_speed
-    oldest = min(oldest, (np.sqrt(u * u + 2 * GRAVITY * drop) - u) / GRAVITY)
-    if oldest - youngest < 0.01 or plan.empty:
+def _camera(size: tuple[int, int], seed: int) -> CameraDescription:
+    width, height = size
+    focal = 606.0 * width / 640
+    return CameraDescription(
+        PinholeCamera(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2),
+        look_at(np.array([0.07, -0.46, 0.25]), np.array([0.005, 0.0, 0.115])),
+        exposure_time=0.0,
+        exposure=1.0,
+        white_balance=(1.0, 1.0, 1.0),
+        blur=0.45,
+        sharpen=0.3,
+        read_noise=1.0,
+        shot_noise=2.0,
+        jpeg_quality=0,
+        sensor='realsense',
+        seed=seed,
+    )
+
+
+def _exit(plan: PourPlan, t: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where (3,) and with which velocity (3,) a parcel leaves at `t`, base frame."""
+    v = plan.speed(t)
+    mouth = TARGET_PLACE.apply([[0, 0, preset_shape('cup').height]])[0]
+    # Until it pours, the bottle waits higher and further back.
+    waiting = 1 - _ease((t - 0.1) / (plan.tilt_by - 0.1))
+    leaving = _ease((t - plan.flow_until - 0.1) / 0.9)
+    away = np.array([-0.07, 0.0, 0.06]) * max(waiting, leaving)
+    above = np.array([plan.offset(t) - v * plan.fall_time, 0.0, plan.height])
+    return mouth + above + away, np.array([v, 0.0, -DOWNWARD])
+
+
+def _T_base_shape(plan: PourPlan, t: float, source: Shape) -> Pose:
+    """Pose of the source's shape, from whose lip the stream leaves."""
+    tilt = plan.tilt(t)
+    lip = _exit(plan, t)[0] - ON_LIP
+    low = np.array([np.cos(tilt), 0.0, -np.sin(tilt)])
+    axis = np.array([np.sin(tilt), 0.0, np.cos(tilt)])
+    place = lip - source.rim_radius * low - source.height * axis
+    return Pose(Rotation.from_euler('y', tilt).as_matrix(), place)
+
+
+def _T_shape_source() -> Pose:
+    """Pose of the preset's frame, +y out of the mouth, in the shape's, +z out of it."""
+    source = Container.load('pourit_bottle')
+    R = Rotation.from_euler('x', 90, degrees=True).as_matrix()
+    return Pose(R, [0, 0, preset_shape('pourit_bottle').height] - R @ source.mouth)
+
+
+@lru_cache
+def _departures(plan: PourPlan) -> Departures:
+    times = np.arange(plan.flow_from, plan.flow_until + STEP, STEP)
+    points, velocities = zip(*(_exit(plan, t) for t in times), strict=True)
+    return Departures(times, np.array(points), np.array(velocities))
+
+
+def _flow(plan: PourPlan, t: float, level: float, seed: int) -> FlowDescription:
+    point, velocity = _exit(plan, float(np.clip(t, plan.flow_from, plan.flow_until)))
+    # Beside the target it falls on to the table.
+    beside = plan.offset(t - plan.fall_time) > preset_shape('cup').rim_radius
+    return FlowDescription(
+        rate=50e-6,
+        exit_point=point,
+        exit_velocity=velocity,
+        lip_half_width=0.008,
+        start=np.inf if plan.empty else plan.flow_from,
+        stop=plan.flow_until,
+        end_height=0.0 if beside else level,
+        style='smooth',
+        splash=0.0,
+        seed=seed,
+        departures=_departures(plan),
+    )
+
+
+def _landing(scene: SceneDescription) -> NDArray[np.float64] | None:
+    """Where liquid lands or, before the first has come there, where it will."""
+    flow, target = scene.flow, scene.target
+    if not flow.start <= scene.time <= flow.stop:
         return None
-    ages = np.linspace(youngest, oldest, 90)
-    centre = scenario.centre_line(ages)
-    wide = scenario.half_width(ages)
-    # Ripples are frozen into the parcels, so they travel down with the flow.
-    born = t - ages
-    ripple = 0.14 * np.sin(95 * born) + 0.09 * np.sin(211 * born + 1) + 0.05 * np.sin(388 * born)
-    grown = np.clip(ages / 0.05, 0, 1)
-    wide = wide * (1 + grown * ripple)
-    flat = wide * (0.55 + 0.25 * np.sin(160 * born) * grown)
-    ends = np.clip(np.minimum(ages - youngest, oldest - ages) / 0.006, 0.05, 1)
-    if youngest == 0:
-        ends = np.where(ages < 0.02, 1.0, ends)
-    turn = 1.2 * np.sin(20 * ages + 3 * t)
-    across = np.array([0.0, 1.0, 0.0])
-    side = np.cos(turn)[:, None] * scenario.direction + np.sin(turn)[:, None] * across
-    return tube(centre, side, wide * ends, flat * ends)
-
-
-def _sensor_color(linear: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Camera response: soft shoulder, gamma, lens blur, shot noise."""
-    exposed = 1 - np.exp(-1.25 * np.clip(linear, 0, None))
-    image = 255 * np.clip(exposed, 0, 1) ** (1 / 2.2)
-    image = cv2.GaussianBlur(image, (0, 0), 0.55)
-    image += rng.normal(0, 1.6, image.shape) + rng.normal(0, 1.0, (*image.shape[:2], 1))
-    return np.clip(np.round(image), 0, 255).astype(np.uint8)
-
-
-def _sensor_depth(picture: Render, milky: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Stereo depth: quadratic noise, holes at edges; clear liquid reads as what is behind it."""
-    depth = picture.depth if milky > 0.5 else picture.depth_behind
-    depth = np.where(np.isfinite(depth) & (depth < 4.0), depth, 0.0)
-    edges = cv2.dilate(depth, np.ones((3, 3))) - cv2.erode(depth, np.ones((3, 3))) > 0.03
-    holes = edges & (rng.random(depth.shape) < 0.7)
-    if milky <= 0.5:
-        holes |= (picture.depth < picture.depth_behind) & (rng.random(depth.shape) < 0.5)
-    noisy = depth + rng.normal(0, 1, depth.shape) * 0.0015 * depth**2
-    return np.where(holes | (depth == 0), 0.0, np.round(noisy * 1000) / 1000).astype(np.float32)
+    T = target.T_base_container
+    mouth, axis = target.model.mouth_in(T), target.model.axis_in(T)
+    there = Stream(flow).landing_point(scene.time, mouth, axis)
+    return landing_point(scene) if there is None else there
 
 
 def write_truth(path: Path, truth: dict[int, NDArray[np.float64] | None]) -> None:

@@ -10,7 +10,7 @@ stream breaks into drops one Rayleigh wavelength (9.02 radii) apart, which keep 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ SIDES = 48
 RAYLEIGH = 9.02
 # Shorter pieces in the air are drops on the lip, not a stream.
 SHORTEST = 0.012
+# Of a moving source's stream, the fall (s) whose mean speed spaces the ripples.
+FILM = 0.15
 DOWN = np.array([0.0, 0.0, -1.0])
 
 
@@ -44,23 +46,32 @@ class StreamSurface:
 
 @dataclass(frozen=True, eq=False)
 class _Fall:
-    """Places, unit tangents (N, 3), speeds and way (N,) of parcels of some ages."""
+    """Places, unit tangents (N, 3), speeds and way (N,) of parcels of some ages.
+
+    `lands`: the oldest has come to the stream's end.
+    """
 
     age: NDArray[np.float64]
     place: NDArray[np.float64]
     tangent: NDArray[np.float64]
     speed: NDArray[np.float64]
     way: NDArray[np.float64]
+    lands: bool
 
 
 class Stream:
-    """A flow's stream. Everything random about it comes from the flow's seed."""
+    """A flow's stream. Everything random about it comes from the flow's seed.
+
+    Its look is that of the first parcel's speed throughout: it is one film at all times.
+    """
 
     def __init__(self, flow: FlowDescription, rings: int = RINGS, sides: int = SIDES) -> None:
         self.flow, self._rings, self._sides = flow, rings, sides
         rng = np.random.default_rng(flow.seed)
         u, style = rng.uniform, flow.style
-        self._radius = float(np.sqrt(flow.rate / np.pi / flow.speed))
+        (point,), (self._velocity,) = flow.departed(np.array([flow.start]))
+        self._speed = float(np.linalg.norm(self._velocity))
+        self._radius = float(np.sqrt(flow.rate / np.pi / self._speed))
         # Thick fast streams are more ragged.
         rough = float(np.clip((self._radius - 0.003) / 0.005, 0, 1))
         calm = 0.35 if style == 'smooth' else 1.0
@@ -90,8 +101,11 @@ class Stream:
         self._break_at = u(0.4, 0.8) if style == 'breakup' else 1.0
         self._satellites = int(rng.poisson(4.0 if style == 'breakup' else 0.8))
         self._drops_seed = int(rng.integers(1 << 31))
-        self._fall_time = self._time_to(flow.end_height)
-        whole = self._fall(np.linspace(0, self._fall_time, 256))
+        self._fall_time = self._time_to_end(point, self._velocity)
+        # Where the source moves, the end may as well: what is left of this fall at a time must
+        # not lay out the ripples anew.
+        lasts = self._fall_time if flow.departures is None else FILM
+        whole = self._fall(np.linspace(0, lasts, 256), flow.start)
         self._mean_speed = float(whole.speed.mean())
 
     def surface(self, time: float) -> StreamSurface | None:
@@ -117,7 +131,7 @@ class Stream:
             kept = fall.age <= broken
         pieces, ways = [], []
         if kept.sum() >= 8:
-            oldest_is_tip = bool(fall.age[-1] < self._fall_time - 1e-9) or not kept.all()
+            oldest_is_tip = not fall.lands or not kept.all()
             body = rings[kept]
             self._round_tips(body, centre[kept], bool(fall.age[0] > 1e-9), oldest_is_tip)
             pieces.append(_closed(body))
@@ -152,40 +166,47 @@ class Stream:
         share = height[k] / (height[k] - height[k + 1])
         return centre[k] + share * (centre[k + 1] - centre[k])
 
-    def _time_to(self, z: float) -> float:
-        p, v = self.flow.exit_point, self.flow.exit_velocity
-        return float((v[2] + np.sqrt(v[2] ** 2 + 2 * GRAVITY * max(p[2] - z, 1e-4))) / GRAVITY)
+    def _time_to_end(self, p: NDArray[np.float64], v: NDArray[np.float64]) -> float:
+        drop = max(p[2] - self.flow.end_height, 1e-4)
+        return float((v[2] + np.sqrt(v[2] ** 2 + 2 * GRAVITY * drop)) / GRAVITY)
 
-    def _fall(self, age: NDArray[np.float64]) -> _Fall:
-        place = (
-            self.flow.exit_point
-            + np.outer(age, self.flow.exit_velocity)
-            + np.outer(0.5 * GRAVITY * age**2, DOWN)
-        )
-        velocity = self.flow.exit_velocity + np.outer(GRAVITY * age, DOWN)
+    def _fall_time_at(self, time: float) -> float:
+        """Age of the parcel that reaches the end at `time`."""
+        age = self._fall_time
+        # The source moves little during a fall: this converges at once.
+        for _ in range(3):
+            (point,), (velocity,) = self.flow.departed(np.array([time - age]))
+            age = self._time_to_end(point, velocity)
+        return age
+
+    def _fall(self, age: NDArray[np.float64], time: float, lands: bool = True) -> _Fall:
+        point, velocity = self.flow.departed(time - age)
+        place = point + age[:, None] * velocity + np.outer(0.5 * GRAVITY * age**2, DOWN)
+        velocity = velocity + np.outer(GRAVITY * age, DOWN)
         speed = np.linalg.norm(velocity, axis=1)
         # Of a parabola the way is known, but the chords are as good at this spacing.
         step = np.linalg.norm(np.diff(place, axis=0), axis=1)
-        return _Fall(
-            age, place, velocity / speed[:, None], speed, np.concatenate([[0], np.cumsum(step)])
-        )
+        way = np.concatenate([[0], np.cumsum(step)])
+        return _Fall(age, place, velocity / speed[:, None], speed, way, lands)
 
     def _in_air(self, time: float) -> _Fall | None:
         youngest = max(0.0, time - self.flow.stop)
-        oldest = min(self._fall_time, time - self.flow.start)
+        fall_time, since = self._fall_time_at(time), time - self.flow.start
+        oldest = min(fall_time, since)
         if oldest <= youngest:
             return None
-        fall = self._fall(np.linspace(youngest, oldest, self._rings))
+        lands = bool(oldest >= fall_time - 1e-9)
+        fall = self._fall(np.linspace(youngest, oldest, self._rings), time, lands)
         if fall.way[-1] < SHORTEST:
             return None
-        before = self._fall(np.linspace(0, max(youngest, 1e-9), 32)).way[-1]
-        return _Fall(fall.age, fall.place, fall.tangent, fall.speed, fall.way + before)
+        before = self._fall(np.linspace(0, max(youngest, 1e-9), 32), time).way[-1]
+        return replace(fall, way=fall.way + before)
 
     def _across(
         self, tangent: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Unit vectors (N, 3) along the lip and across both it and the fall."""
-        v = self.flow.exit_velocity
+        v = self._velocity
         flat = np.array([-v[1], v[0], 0.0])
         length = float(np.linalg.norm(flat))
         lip = flat / length if length > 1e-6 else np.array([1.0, 0, 0])
@@ -210,7 +231,7 @@ class Stream:
         grown = np.clip(way / 0.03, 0, 1)
         first = np.log(max(self.flow.lip_half_width / self._radius, 1.02))
         # Links lengthen with the speed.
-        link = self._link * np.sqrt(fall.speed / self.flow.speed)
+        link = self._link * np.sqrt(fall.speed / self._speed)
         phase = 2 * np.pi * way / link
         broadness = self._swing * first * np.exp(-way / self._decay)
         broadness = broadness * (0.35 + 0.65 * np.cos(phase)) + 0.1 * grown * self._breadth(way)
@@ -299,7 +320,7 @@ class Stream:
             age = (lag * self._fall_time + time) % self._fall_time
             if youngest <= age <= oldest and age > 0.25 * self._fall_time:
                 drops.append((at(age, centre) + off, at(age, fall.tangent), size, stretch))
-        if oldest >= self._fall_time - 1e-9:
+        if fall.lands:
             drops += self._splash(rng, centre[-1], time)
         return drops
 

@@ -36,7 +36,7 @@ class Surroundings:
         self._camera = camera
         known = np.where(np.isfinite(depth) & (depth > 0.05), depth, NO_DEPTH)
         self._depth = cv2.medianBlur(known.astype(np.float32), 5)
-        self._irradiance = _irradiance(room)
+        self._irradiance = irradiance(room)
 
     def seen(
         self, origin: NDArray[np.float32], direction: NDArray[np.float32]
@@ -46,7 +46,7 @@ class Surroundings:
         The surface behind is found in the depth image by a damped fixed-point search along the
         ray, as in screen-space refraction.
         """
-        color = _sample(self._room, *panorama_pixels(direction, self._room.shape))
+        color = from_panorama(self._room, direction)
         forward = direction[:, 2] > FORWARD
         if not forward.any():
             return color
@@ -56,13 +56,13 @@ class Surroundings:
         margin = BORDER * height / 480
         inside = np.minimum(np.minimum(u, width - 1 - u), np.minimum(v, height - 1 - v))
         inside = np.clip(inside / margin + 1, 0, 1)[:, None]
-        picture = _sample(self._radiance, u, v)
+        picture = sampled(self._radiance, u, v)
         color[forward] = inside * picture + (1 - inside) * color[forward]
         return color
 
     def diffuse(self, normal: NDArray[np.float32]) -> NDArray[np.float32]:
         """Radiance (N, 3) of a white matt surface with outward unit normals (N, 3)."""
-        return _sample(self._irradiance, *panorama_pixels(normal, self._irradiance.shape))
+        return from_panorama(self._irradiance, normal)
 
     def _march(
         self, start: NDArray[np.float32], along: NDArray[np.float32]
@@ -106,7 +106,17 @@ def panorama_directions(height: int, width: int) -> NDArray[np.float32]:
     )
 
 
-def _irradiance(room: NDArray[np.float32]) -> NDArray[np.float32]:
+def from_panorama(
+    panorama: NDArray[np.float32], direction: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Values (N, 3) of a panorama in unit directions (N, 3); see `panorama_pixels`."""
+    column, row = panorama_pixels(direction, panorama.shape)
+    # It goes round: the first column is also the one after the last.
+    closed = cv2.copyMakeBorder(panorama, 0, 0, 1, 1, cv2.BORDER_WRAP)
+    return sampled(closed, column + 1, row)
+
+
+def irradiance(room: NDArray[np.float32]) -> NDArray[np.float32]:
     """Cosine-weighted mean (8, 16, 3) of the panorama for each normal."""
     small = cv2.resize(room, (64, 32), interpolation=cv2.INTER_AREA)
     direction = panorama_directions(32, 64).reshape(-1, 3)
@@ -117,7 +127,7 @@ def _irradiance(room: NDArray[np.float32]) -> NDArray[np.float32]:
     return (weight @ small.reshape(-1, 3)).reshape(8, 16, 3).astype(np.float32)
 
 
-def _sample(
+def sampled(
     image: NDArray[np.float32], u: NDArray[np.float32], v: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Bilinear samples (N, 3); beyond the border the image is mirrored."""
@@ -127,7 +137,7 @@ def _sample(
     padded = np.zeros((2, rows * 4096), np.float32)
     padded[0, :count], padded[1, :count] = u, v
     maps = padded.reshape(2, rows, 4096)
-    sampled = cv2.remap(
+    values = cv2.remap(
         image, maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
     )
-    return sampled.reshape(-1, 3)[:count]
+    return values.reshape(-1, 3)[:count]
