@@ -11,7 +11,7 @@ from .messages.errors import MessageError
 from .transforms import NoTransform, TransformBuffer, frame_name
 
 Role = Literal['source', 'target', 'camera']
-Container = Literal['source', 'target']
+ContainerRole = Literal['source', 'target']
 
 # Faster than an arm or a hand pours; a pose that moves so has been mistaken by its tracker.
 MAX_SPEED = 3.0
@@ -26,7 +26,7 @@ class PoseInputs:
     MAX_SPEED (m/s) is none. Not thread-safe.
     """
 
-    def __init__(self, base_frame: str, frames: dict[Container, str]) -> None:
+    def __init__(self, base_frame: str, frames: dict[ContainerRole, str]) -> None:
         self._base = frame_name(base_frame)
         self._frames = {role: frame_name(frame) for role, frame in frames.items() if frame}
         self._buffer = TransformBuffer(MAX_SPEED)
@@ -104,7 +104,7 @@ class PoseInputs:
                 skews[role] = skew
         return skews
 
-    def follow(self, container: Container, frame: str) -> None:
+    def follow(self, container: ContainerRole, frame: str) -> None:
         """From now on take a container's pose from this TF frame; empty: from its topic."""
         self._frames[container] = frame_name(frame)
 
@@ -116,10 +116,10 @@ class PoseInputs:
         """Forget all poses but the static transforms."""
         self._buffer.clear()
 
-    def _name(self, container: Container) -> str:
+    def _name(self, container: ContainerRole) -> str:
         return self._frames.get(container) or _edge(container)
 
-    def _frame(self, container: Container) -> str:
+    def _frame(self, container: ContainerRole) -> str:
         frame = self._name(container)
         if frame == _edge(container) and container not in self._heard:
             raise NoTransform(f'nothing on {container}_pose')

@@ -34,7 +34,7 @@ HOLD_OUT = {'tea': PourPlan(first_offset=0.02, height=0.07)}
 TESTED = (
     ('water', PourPlan(flow_from=1.5, first_offset=0.035, height=0.095)),
     ('tea', PourPlan(flow_from=1.4, flow_until=4.4, height=0.06)),
-    ('orange_juice', PourPlan(flow_from=1.6, first_offset=0.045, height=0.08)),
+    ('orange_juice', PourPlan(flow_from=1.6, first_offset=0.03, height=0.08)),
     ('milk', PourPlan(flow_from=1.3, first_offset=0.025, height=0.085)),
 )
 # Masks smaller than this, px, and half-covered pixels alone, have no shape to compare.
