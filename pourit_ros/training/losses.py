@@ -49,7 +49,11 @@ def mask_loss(cam: Tensor, coverage: Tensor, weight: float = 3.0) -> Tensor:
 
 
 def twin_contrast(
-    wet_cam: Tensor, dry_cam: Tensor, difference: Tensor, coverage: Tensor
+    wet_cam: Tensor,
+    dry_cam: Tensor,
+    difference: Tensor,
+    coverage: Tensor,
+    belief: Tensor | None = None,
 ) -> Tensor:
     """Localise liquid from labels and pairing alone, without a mask.
 
@@ -57,23 +61,26 @@ def twin_contrast(
     between them. With the difference d of `twin_difference`, cells with d < SAME are background,
     as are all cells of the twin, and those once more where the two differ (C: `changed_cells` and
     their rim): what moved is seen there in both pictures, the liquid in one. In the wet picture C
-    is fitted to the coverage t of `twin_coverage`, with weights w that trust the network where it
-    says that a change is no liquid; the rest has no say. With p₊ = σ(c₊), held constant in w:
+    is fitted to the coverage t of `twin_coverage`, with weights w that trust a network where it
+    says that a change is no liquid; the rest has no say. With its activation b:
 
         2 mean_{d < SAME} softplus(c₊) + 2 mean softplus(c₋) + mean_C softplus(c₋)
-        + mean_C w BCE(c₊, t),  w = min(1, p₊ / t)^TRUST
+        + mean_C w BCE(c₊, t),  w = min(1, b / t)^TRUST
 
-    Where the same thing is in C of both, σ(c) settles near 0.3 instead of 0.5 (TRUST 0), while
-    nothing holds liquid down. The weight is that of the generalised cross-entropy (Zhang and
-    Sabuncu, NeurIPS 2018, q = TRUST), for soft targets.
+    b is the `belief` of the weights that a fine-tuning started from: what has learnt to see
+    liquid elsewhere tells it from an arm that moved. Without them b = σ(c₊), held constant: the
+    same thing in C of both then settles near 0.3 instead of 0.5 (TRUST 0), while nothing holds
+    liquid down. That weight is the generalised cross-entropy's (Zhang and Sabuncu, NeurIPS 2018,
+    q = TRUST), for soft targets; but a network that trusts itself can talk itself into the arm.
 
-    wet_cam, dry_cam: (B, 1, h, w) logits c₊, c₋. difference, coverage: (B, 1, h, w).
+    wet_cam, dry_cam: (B, 1, h, w) logits c₊, c₋. difference, coverage, belief: (B, 1, h, w).
     """
     changed = changed_cells(difference)
     # The rim of what changed: cells that the stream covers in part.
     rim = (F.max_pool2d(changed.float(), 3, 1, 1) > 0) & (difference >= SAME)
     fitted = F.binary_cross_entropy_with_logits(wet_cam, coverage, reduction='none')
-    trust = (wet_cam.detach().sigmoid() / coverage.clamp_min(1e-3)).clamp(max=1) ** TRUST
+    belief = wet_cam.detach().sigmoid() if belief is None else belief
+    trust = (belief / coverage.clamp_min(1e-3)).clamp(max=1) ** TRUST
     return (
         2 * _mean(F.softplus(wet_cam), difference < SAME)
         + 2 * F.softplus(dry_cam).mean()

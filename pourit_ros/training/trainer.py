@@ -50,6 +50,8 @@ class Trainer:
         for part in frozen_parts(network, config.optimiser.frozen):
             part.requires_grad_(False)
         self.average: Network = copy.deepcopy(network).eval().to(fabric.device)
+        fine_tuned = init is not None and config.loss.twin > 0
+        self._start = Runner(copy.deepcopy(self.average)) if fine_tuned else None
         # The order in which images arrive, and on CPUs the faster one for depthwise convolutions.
         runner = Runner(network.to(memory_format=torch.channels_last))
         rates = config.optimiser
@@ -75,7 +77,7 @@ class Trainer:
         batch = self._to_device(batch)
         with self.fabric.autocast():
             output = self._runner(batch.images, batch.valid)
-        losses = objective(self.network, output, batch, self.config.loss, self.step)
+        losses = objective(self.network, output, batch, self.config.loss, self.step, self._start)
         total = torch.stack(list(losses.values())).sum()
         self._optimiser.zero_grad(set_to_none=True)
         self.fabric.backward(total)
