@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Record a lab that no shipped weights know: bags to learn from, and labelled pictures to test on.
 
-One camera, one arm, one bottle, ray-cast plainly instead of path-traced; the arm moves while it
-pours. Writes rosbag2 recordings OUT/learn/NAME and OUT/hold_out/NAME, when liquid flows in them,
-OUT/learn.csv and OUT/hold_out.csv, and of other pours OUT/test/{pos,neg,mask}; no mask goes to
-training. It is the worked example of docs/training.md:
+A dim room, a camera out of focus, one bottle in an arm that moves while it pours. Writes rosbag2
+recordings OUT/learn/NAME and OUT/hold_out/NAME, when liquid flows in them, OUT/learn.csv and
+OUT/hold_out.csv, and of other pours OUT/test/{pos,neg,mask}; no mask goes to training. It is the
+worked example of docs/training.md:
 
     python scripts/new_lab.py lab
 """
 
 import csv
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,7 +20,7 @@ import numpy as np
 
 from pourit_ros.bags.make import write_pour_bag
 from pourit_ros.files import result_folder
-from pourit_ros.synth.sequence import PourPlan, pour_sequence
+from pourit_ros.synth.sequence import PourFrame, PourPlan, pour_sequence
 
 SIZE, RATE = (480, 360), 8.0
 LEARN = {
@@ -37,8 +39,20 @@ TESTED = (
     ('orange_juice', PourPlan(flow_from=1.6, first_offset=0.03, height=0.08)),
     ('milk', PourPlan(flow_from=1.3, first_offset=0.025, height=0.085)),
 )
+# The room's light, a lamp's colour, the lens (px) and the sensor's noise (grey levels).
+LIGHT, TINT, FOCUS, NOISE = 0.3, (1.15, 1.0, 0.75), 2.0, 5.0
 # Masks smaller than this, px, and half-covered pixels alone, have no shape to compare.
 LEAST = 30
+
+
+def filmed(plan: PourPlan, rate: float, liquid: str) -> Iterator[PourFrame]:
+    """A pour as this lab's camera shows it."""
+    rng = np.random.default_rng(0)
+    for item in pour_sequence(plan, rate, SIZE, liquid):
+        light = cv2.GaussianBlur(item.frame.color.astype(np.float32), (0, 0), FOCUS)
+        light = LIGHT * light * TINT + rng.normal(0, NOISE, light.shape)
+        color = np.clip(np.round(light), 0, 255).astype(np.uint8)
+        yield replace(item, frame=replace(item.frame, color=color))
 
 
 def record(folder: Path, pours: dict[str, PourPlan]) -> None:
@@ -49,7 +63,7 @@ def record(folder: Path, pours: dict[str, PourPlan]) -> None:
         table.writerow(['bag', 'time', 'liquid'])
         for name, plan in pours.items():
             liquid = 'water' if plan.empty else name
-            frames = pour_sequence(plan, RATE, SIZE, liquid)
+            frames = filmed(plan, RATE, liquid)
             write_pour_bag(folder / name, (item.frame for item in frames))
             flow = [] if plan.empty else [(plan.flow_from, 1), (plan.flow_until, 0)]
             table.writerows((name, time, liquid) for time, liquid in [(0, 0), *flow])
@@ -60,7 +74,7 @@ def draw_test(folder: Path) -> None:
     for name in ('pos', 'neg', 'mask'):
         (folder / name).mkdir(parents=True)
     for number, (liquid, plan) in enumerate(TESTED):
-        for index, item in enumerate(pour_sequence(plan, RATE / 3, SIZE, liquid)):
+        for index, item in enumerate(filmed(plan, RATE / 3, liquid)):
             mask = item.coverage >= 0.5
             if 0 < item.coverage.sum() < LEAST:
                 continue

@@ -140,6 +140,20 @@ def test_twin_contrast_pulls_the_right_way():
     assert (dry_cam.grad > 0).all()
 
 
+def test_twin_contrast_believes_the_weights_it_starts_from():
+    """Where they saw no liquid a change pulls weakly, however sure the network is by now."""
+    difference = torch.full((1, 1, 6, 6), 20.0)
+    coverage = torch.ones(1, 1, 6, 6)
+    wet_cam = torch.full((1, 1, 6, 6), 1.0, requires_grad=True)
+    dry_cam = torch.full((1, 1, 6, 6), -6.0)
+    belief = torch.full((1, 1, 6, 6), 0.01)
+    belief[..., :3, :] = 1.0
+    twin_contrast(wet_cam, dry_cam, difference, coverage, belief).backward()
+    stream, arm = wet_cam.grad[0, 0, 0, 0], wet_cam.grad[0, 0, 5, 0]
+    assert stream < 0
+    assert (arm / stream).item() == pytest.approx(0.01**0.7, rel=1e-4)
+
+
 def test_twin_contrast_tells_liquid_from_what_moved():
     """A feature that changed in both pictures is no liquid, one that is in the wet one alone is.
 
