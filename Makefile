@@ -28,7 +28,7 @@ test-numpy1: $(VENV)/ready-test
 	test -d $(NUMPY1) || $(PIP) install --quiet --no-deps --target $(NUMPY1) numpy==1.26.4 opencv-python-headless==4.11.0.86
 	PYTHONPATH=$(NUMPY1) $(VENV)/bin/python -c 'import numpy; assert numpy.__version__ == "1.26.4"'
 	PYTHONPATH=$(NUMPY1) $(VENV)/bin/python -m pytest $(wildcard $(addprefix test/test_, \
-	  frames.py poses.py messages.py bags.py scenes.py pour_state.py pipeline*.py geometry*.py perception*.py nodes*.py))
+	  frames.py poses.py messages.py bags.py scenes.py pour_state.py pipeline*.py geometry*.py perception*.py nodes.py nodes_live.py))
 
 check: $(VENV)/ready-test
 	$(VENV)/bin/ruff check .

@@ -114,7 +114,8 @@ class Client:
             self.context = rclpy.Context()
             domain = int(nodes.environment['ROS_DOMAIN_ID'])
             rclpy.init(context=self.context, domain_id=domain)
-        self.node = rclpy.create_node('client', namespace='/pourit', context=self.context)
+            # With the first node comes Fast DDS' participant, which reads the profile.
+            self.node = rclpy.create_node('client', namespace='/pourit', context=self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
         self.came = threading.Condition()

@@ -50,32 +50,36 @@ class Cell(Client):
 
     def answered(self, **options):
         """Show frames until one of them is answered; its stamp."""
+        return self._until(self.answers, options)
+
+    def measured(self, **options):
+        """Show frames until one of them has a distance; its stamp."""
+        return self._until(self.distances, options)
+
+    def _until(self, results, options):
         shown = []
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             shown.append(self.frame(**options))
             with self.came:
-                self.came.wait_for(lambda: any(s in self.answers for s in shown), 0.25)
+                self.came.wait_for(lambda: any(s in results for s in shown), 0.25)
             for stamp in shown:
-                if stamp in self.answers:
+                if stamp in results:
                     return stamp
-        raise AssertionError(f'none of {len(shown)} frames was answered: {self.health}')
+        raise AssertionError(f'no answer to {len(shown)} frames: {self.health}')
 
     def healthy(self, **options):
         """Show frames until the pour is measured, flows, and both nodes are content anew."""
         self.health.clear()
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            stamp = self.answered(**options)
-            with self.came:
-                if self.came.wait_for(lambda: stamp in self.distances, 0.3):  # noqa: B023
-                    assert 0 < self.distances[stamp] < 1
-                    content = [self.health.get(n, (ERROR,))[0] for n in (PERCEPTION, MONITOR)]
-                    if content == [OK, OK] and self.states[-1] == 'flowing':
-                        break
-        else:
-            raise AssertionError(f'not healthy: {self.states[-3:]} {self.health}')
-        self.nodes.check()
+            stamp = self.measured(**options)
+            assert 0 < self.distances[stamp] < 1
+            content = [self.health.get(node, (ERROR,))[0] for node in (PERCEPTION, MONITOR)]
+            if content == [OK, OK] and self.states[-1] == 'flowing':
+                self.nodes.check()
+                return
+        raise AssertionError(f'not healthy: {self.states[-3:]} {self.health}')
 
     def says(self, node, level, *words, **options):
         """Show frames until the node's diagnostics has the level and the words; its values."""
@@ -151,8 +155,7 @@ def test_depth_gone(cell):
     values = cell.says(PERCEPTION, WARN, 'depth: no image within 0.017 s')
     assert float(values['skew of depth (ms)']) < -17
     # The pouring plane does without.
-    stamp = cell.answered()
-    assert cell.wait(lambda: stamp in cell.distances)
+    cell.measured()
     assert cell.states[-1] == 'flowing'
     # It is missed no longer once the node begins anew.
     cell.reconfigure()
@@ -211,8 +214,7 @@ def encode_bytes(data):
 def test_cut_depth(cell):
     changes = {'depth/image': {'data': encode_bytes(b'\0' * 8)}}
     cell.says(PERCEPTION, WARN, 'cut short', changes=changes, depth=True)
-    stamp = cell.answered(changes=changes, depth=True)
-    assert cell.wait(lambda: stamp in cell.distances)
+    cell.measured(changes=changes, depth=True)
 
 
 @pytest.mark.parametrize(('value', 'words'), [(float('nan'), 'finite'), (0.0, 'uncalibrated')])
@@ -220,8 +222,7 @@ def test_bad_intrinsics(cell, value, words):
     changes = {'color/camera_info': {'k': np.full(9, value)}}
     cell.says(PERCEPTION, WARN, words, changes=changes)
     # The last good ones still hold: a camera's intrinsics do not change at work.
-    stamp = cell.answered(changes=changes)
-    assert cell.wait(lambda: stamp in cell.distances)
+    cell.measured(changes=changes)
 
 
 def test_a_4k_frame(cell):
@@ -241,8 +242,6 @@ def test_a_4k_frame(cell):
         with cell.came:
             if cell.came.wait_for(lambda: frame.stamp_ns in cell.distances, 1.0):
                 break
-    small = cell.answered()
-    assert cell.wait(lambda: small in cell.distances)
     assert 0 < cell.distances[frame.stamp_ns] < 0.3
 
 
