@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
+import os
 from pathlib import Path
 
 import pytest
+
+from pourit_ros.ros_processes import profile_for_large_images
+
+# Fast DDS reads its profile once a process, with the first participant of whichever test.
+os.environ.update(profile_for_large_images(os.environ))
 
 
 @pytest.fixture(scope='session')
