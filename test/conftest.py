@@ -17,3 +17,13 @@ def shared_dir() -> Path:
     if not (path / 'data').is_dir():
         pytest.skip(f'no reference data at {path}')
     return path
+
+
+@pytest.fixture(scope='session')
+def stripe_weights(tmp_path_factory) -> Path:
+    """Weights of a network that sees the pour that `live_pour` draws."""
+    from live_pour import write_weights
+
+    path = tmp_path_factory.mktemp('weights') / 'stripe.safetensors'
+    write_weights(path)
+    return path

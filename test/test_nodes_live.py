@@ -24,7 +24,6 @@ from live_pour import (
     T_BASE_CAM,
     Client,
     pour_frame,
-    write_weights,
 )
 
 from pourit_ros.bags.make import TOPICS, write_pour_bag
@@ -47,13 +46,6 @@ FRAMES = 300
 
 def wet(k):
     return 2 <= k % 12 < 9
-
-
-@pytest.fixture(scope='module')
-def weights(tmp_path_factory):
-    path = tmp_path_factory.mktemp('weights') / 'stripe.safetensors'
-    write_weights(path)
-    return path
 
 
 @pytest.fixture(scope='module')
@@ -138,9 +130,9 @@ class TestFeed:
 
 
 @pytest.fixture(scope='module')
-def offline(bag, weights, tmp_path_factory):
+def offline(bag, stripe_weights, tmp_path_factory):
     torch.set_num_threads(1)
-    pipeline = PourPipeline(Segmenter.load(weights, 'cpu'), BOTTLE, CUP)
+    pipeline = PourPipeline(Segmenter.load(stripe_weights, 'cpu'), BOTTLE, CUP)
     return replay(bag, tmp_path_factory.mktemp('offline'), pipeline)
 
 
@@ -155,9 +147,9 @@ def calls():
 
 
 @pytest.fixture(scope='module')
-def live(bag, weights, out, calls):
+def live(bag, stripe_weights, out, calls):
     return replay_live(
-        bag, out, weights, device='cpu', threads=1,
+        bag, out, stripe_weights, device='cpu', threads=1,
         progress=lambda answered, total: calls.append((answered, total)),
     )  # fmt: skip
 
@@ -210,11 +202,11 @@ class TestLockStep:
 
 
 @pytest.mark.live
-def test_tf_bag_at_twice_its_speed_in_another_namespace(tmp_path, weights):
+def test_tf_bag_at_twice_its_speed_in_another_namespace(tmp_path, stripe_weights):
     path = tf_only(tmp_path / 'tf')
     options = ReaderOptions(frames=AssemblerOptions(source_frame='bottle', target_frame='cup'))
     live = replay_live(
-        path, tmp_path / 'out', weights, device='cpu', threads=1, rate=2.0,
+        path, tmp_path / 'out', stripe_weights, device='cpu', threads=1, rate=2.0,
         namespace='left/arm', reader_options=options, storage='sqlite3',
     )  # fmt: skip
     rows = rows_from_bag(live.bag, CUP.rim_radius, live.latency_ms, namespace='left/arm')
@@ -348,10 +340,10 @@ def test_two_interrupts_leave_no_traceback(node, tmp_path):
 
 
 @pytest.fixture(scope='module')
-def nodes(weights, tmp_path_factory):
+def nodes(stripe_weights, tmp_path_factory):
     pytest.importorskip('rclpy')
     with RosProcesses(tmp_path_factory.mktemp('nodes'), 'pourit') as nodes:
-        parameters = {'weights': str(weights), 'device': 'cpu', 'threads': 1}
+        parameters = {'weights': str(stripe_weights), 'device': 'cpu', 'threads': 1}
         nodes.start('liquid_perception', parameters)
         nodes.start('pour_monitor', {'stale_after': 0.5})
         yield nodes
