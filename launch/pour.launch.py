@@ -7,14 +7,17 @@ ros2 launch pourit_ros pour.launch.py base_frame:=fr3_link0 source_frame:=bottle
 align_depth.enable:=true and enable_sync:=true) or azure_kinect (azure_kinect_ros_driver, which
 aligns depth by itself); single topics are changed by their own arguments. Give the driver the
 same FASTRTPS_DEFAULT_PROFILES_FILE (see config/fastdds_large_images.xml), or large images are lost
-between the two processes. `rviz:=true` shows what the nodes see; it needs rviz2, which this
-package does not install.
+between the two processes. `rviz:=true` shows what the nodes see.
 """
 
 import os
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
+from launch.actions import (
+    DeclareLaunchArgument,
+    IncludeLaunchDescription,
+    SetEnvironmentVariable,
+)
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
 from launch_ros.actions import Node
@@ -67,12 +70,8 @@ ARGUMENTS = {
     'source_pose_topic': ('source_pose', 'PoseStamped of the source container.'),
     'target_pose_topic': ('target_pose', 'PoseStamped of the target container.'),
     'camera_pose_topic': ('camera_pose', 'PoseStamped of the optical frame; else TF.'),
-    'rviz': ('false', 'Start rviz2 with config/pour.rviz; its liquid points need TF.'),
+    'rviz': ('false', 'Start rviz.launch.py too; it needs rviz2.'),
 }
-
-# What config/pour.rviz shows, under /pourit.
-SHOWN = ('liquid/overlay', 'liquid/points', 'markers')
-RVIZ_CONFIG = PathJoinSubstitution([FindPackageShare('pourit_ros'), 'config', 'pour.rviz'])
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -135,16 +134,8 @@ def generate_launch_description() -> LaunchDescription:
                 ],
             ),
             node('pour_monitor', ['target', *frames], poses),
-            Node(
-                package='rviz2',
-                executable='rviz2',
-                name='rviz',
-                namespace=argument['namespace'],
-                arguments=['-d', RVIZ_CONFIG, '-f', argument['base_frame']],
-                parameters=[
-                    {'use_sim_time': ParameterValue(argument['use_sim_time'], value_type=bool)}
-                ],
-                remappings=[(f'/pourit/{topic}', topic) for topic in SHOWN],
+            IncludeLaunchDescription(
+                [FindPackageShare('pourit_ros'), '/launch/rviz.launch.py'],
                 condition=IfCondition(argument['rviz']),
             ),
         ]

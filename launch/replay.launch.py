@@ -4,8 +4,7 @@
 ros2 launch pourit_ros replay.launch.py bag:=/path/to/rosbag2 rate:=0.0
 
 Ends with the bag. `record:=FOLDER` writes what the nodes publish. For table, video and report
-use `pourit replay BAG --live`. `rviz:=true` shows what the nodes see; it needs rviz2, which this
-package does not install.
+use `pourit replay BAG --live`. `rviz:=true` shows what the nodes see.
 """
 
 import os
@@ -14,6 +13,7 @@ from launch import LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
+    IncludeLaunchDescription,
     RegisterEventHandler,
     SetEnvironmentVariable,
 )
@@ -40,12 +40,11 @@ ARGUMENTS = {
     'base_frame': ('base', "The robot's base in the bag, z up."),
     'source_frame': ('', "The source's TF frame in the bag; empty: its pose topic."),
     'target_frame': ('', "The target's TF frame in the bag; empty: its pose topic."),
-    'rviz': ('false', 'Start rviz2 with config/pour.rviz; its liquid points need TF.'),
+    'rviz': ('false', 'Start rviz.launch.py too; it needs rviz2.'),
 }
 
-# What config/pour.rviz shows of perception and of the monitor, under /pourit.
-SHOWN = {'liquid_perception': ('liquid/overlay', 'liquid/points'), 'pour_monitor': ('markers',)}
-RVIZ_CONFIG = PathJoinSubstitution([FindPackageShare('pourit_ros'), 'config', 'pour.rviz'])
+# How many topics of each node rviz.launch.py shows.
+SHOWN = {'liquid_perception': 2, 'pour_monitor': 1}
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -67,7 +66,7 @@ def generate_launch_description() -> LaunchDescription:
 
     def awaited(node: str, alone: int, recorded: int) -> ParameterValue:
         recording = ["('", argument['record'], f"' and {recorded} or {alone})"]
-        showing = [f"{len(SHOWN[node])} * ('", argument['rviz'], "'.lower() in ('true', '1'))"]
+        showing = [f"{SHOWN[node]} * ('", argument['rviz'], "'.lower() in ('true', '1'))"]
         return ParameterValue(PythonExpression([*recording, ' + ', *showing]), value_type=int)
 
     # The player turns the bag's TF into pose topics, so the nodes need no frames.
@@ -116,15 +115,8 @@ def generate_launch_description() -> LaunchDescription:
                 {'bag': text('record')},
                 condition=IfCondition(PythonExpression(["'", argument['record'], "' != ''"])),
             ),
-            Node(
-                package='rviz2',
-                executable='rviz2',
-                name='rviz',
-                namespace=argument['namespace'],
-                arguments=['-d', RVIZ_CONFIG, '-f', argument['base_frame']],
-                remappings=[
-                    (f'/pourit/{topic}', topic) for topics in SHOWN.values() for topic in topics
-                ],
+            IncludeLaunchDescription(
+                [FindPackageShare('pourit_ros'), '/launch/rviz.launch.py'],
                 condition=IfCondition(argument['rviz']),
             ),
             player,

@@ -46,7 +46,7 @@ def test_shipped_parameters_are_the_defaults():
         assert set(declared) - set(values) == {'autostart', 'await_subscriptions'}
 
 
-@pytest.mark.parametrize('name', ['pour.launch.py', 'replay.launch.py'])
+@pytest.mark.parametrize('name', ['pour.launch.py', 'replay.launch.py', 'rviz.launch.py'])
 def test_launch_files_compile(name):
     path = ROOT / 'launch' / name
     compile(path.read_text(), str(path), 'exec')

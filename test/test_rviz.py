@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """config/pour.rviz against what the nodes publish."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -24,6 +25,11 @@ def manager():
     return yaml.safe_load(find_resource('config/pour.rviz').read_text())['Visualization Manager']
 
 
+def topics_of(manager):
+    """The displays that show a topic."""
+    return [display for display in manager['Displays'] if 'Topic' in display]
+
+
 def test_displays(manager):
     assert manager['Global Options']['Fixed Frame'] == 'base'
     classes = [display['Class'].split('/')[1] for display in manager['Displays']]
@@ -33,7 +39,7 @@ def test_displays(manager):
 
 
 def test_topics_and_quality_of_service_are_the_publishers(manager):
-    displays = [display for display in manager['Displays'] if 'Topic' in display]
+    displays = topics_of(manager)
     assert {display['Class'] for display in displays} == set(SUBSCRIBES)
     for display in displays:
         topic = PUBLISHED[display['Topic']['Value']]
@@ -52,10 +58,17 @@ def test_points_are_coloured_by_a_field_that_they_have(manager):
     assert points['Channel Name'] in CLOUD_FIELDS
 
 
-@pytest.mark.parametrize('name', ['pour.launch.py', 'replay.launch.py'])
-def test_launch_files_move_what_is_shown_into_their_namespace(manager, name):
-    text = (ROOT / 'launch' / name).read_text()
+def test_launch_file_moves_what_is_shown_into_its_namespace(manager):
+    text = (ROOT / 'launch' / 'rviz.launch.py').read_text()
     [table] = re.findall(r'^SHOWN = (.+)$', text, re.M)
-    shown = [d['Topic']['Value'] for d in manager['Displays'] if 'Topic' in d]
-    assert re.findall(r"'([a-z/]+)'[,)]", table) == [s.removeprefix('/pourit/') for s in shown]
+    shown = [d['Topic']['Value'].removeprefix('/pourit/') for d in topics_of(manager)]
+    assert re.findall(r"'([a-z/]+)'", table) == shown
     assert "(f'/pourit/{topic}', topic)" in text
+    # A replay waits for RViz' subscriptions, node by node.
+    replay = (ROOT / 'launch' / 'replay.launch.py').read_text()
+    [counts] = re.findall(r'^SHOWN = (.+)$', replay, re.M)
+    names = {
+        'liquid_perception': {topic.name for topic in PERCEPTION},
+        'pour_monitor': {topic.name for topic in MONITOR},
+    }
+    assert ast.literal_eval(counts) == {n: len(t & set(shown)) for n, t in names.items()}
