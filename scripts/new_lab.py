@@ -7,10 +7,11 @@ OUT/hold_out.csv, and of other pours OUT/test/{pos,neg,mask}; no mask goes to tr
 worked example of docs/training.md:
 
     python scripts/new_lab.py lab
+    python scripts/new_lab.py --bright lab    the same, well lit and in focus
 """
 
+import argparse
 import csv
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -45,8 +46,11 @@ LIGHT, TINT, FOCUS, NOISE = 0.3, (1.15, 1.0, 0.75), 2.0, 5.0
 LEAST = 30
 
 
-def filmed(plan: PourPlan, rate: float, liquid: str) -> Iterator[PourFrame]:
+def filmed(plan: PourPlan, rate: float, liquid: str, bright: bool) -> Iterator[PourFrame]:
     """A pour as this lab's camera shows it."""
+    if bright:
+        yield from pour_sequence(plan, rate, SIZE, liquid)
+        return
     rng = np.random.default_rng(0)
     for item in pour_sequence(plan, rate, SIZE, liquid):
         light = cv2.GaussianBlur(item.frame.color.astype(np.float32), (0, 0), FOCUS)
@@ -55,7 +59,7 @@ def filmed(plan: PourPlan, rate: float, liquid: str) -> Iterator[PourFrame]:
         yield replace(item, frame=replace(item.frame, color=color))
 
 
-def record(folder: Path, pours: dict[str, PourPlan]) -> None:
+def record(folder: Path, pours: dict[str, PourPlan], bright: bool) -> None:
     """Write the bags and when liquid flows in them."""
     folder.mkdir()
     with folder.with_suffix('.csv').open('w', newline='') as file:
@@ -63,18 +67,18 @@ def record(folder: Path, pours: dict[str, PourPlan]) -> None:
         table.writerow(['bag', 'time', 'liquid'])
         for name, plan in pours.items():
             liquid = 'water' if plan.empty else name
-            frames = filmed(plan, RATE, liquid)
+            frames = filmed(plan, RATE, liquid, bright)
             write_pour_bag(folder / name, (item.frame for item in frames))
             flow = [] if plan.empty else [(plan.flow_from, 1), (plan.flow_until, 0)]
             table.writerows((name, time, liquid) for time, liquid in [(0, 0), *flow])
 
 
-def draw_test(folder: Path) -> None:
+def draw_test(folder: Path, bright: bool) -> None:
     """Write every third frame of the tested pours, with the mask where there is liquid."""
     for name in ('pos', 'neg', 'mask'):
         (folder / name).mkdir(parents=True)
     for number, (liquid, plan) in enumerate(TESTED):
-        for index, item in enumerate(filmed(plan, RATE / 3, liquid)):
+        for index, item in enumerate(filmed(plan, RATE / 3, liquid, bright)):
             mask = item.coverage >= 0.5
             if 0 < item.coverage.sum() < LEAST:
                 continue
@@ -86,7 +90,11 @@ def draw_test(folder: Path) -> None:
 
 
 if __name__ == '__main__':
-    with result_folder(Path(sys.argv[1])) as out:
-        record(out / 'learn', LEARN)
-        record(out / 'hold_out', HOLD_OUT)
-        draw_test(out / 'test')
+    parser = argparse.ArgumentParser(description='A lab for the worked example.')
+    parser.add_argument('out', type=Path)
+    parser.add_argument('--bright', action='store_true', help='well lit and in focus')
+    given = parser.parse_args()
+    with result_folder(given.out) as out:
+        record(out / 'learn', LEARN, given.bright)
+        record(out / 'hold_out', HOLD_OUT, given.bright)
+        draw_test(out / 'test', given.bright)
