@@ -16,6 +16,7 @@ from pourit_ros.bench.chain import load_pours, measure_chain
 from pourit_ros.geometry import Container, Pose
 from pourit_ros.geometry.stream import GRAVITY
 from pourit_ros.scenes import load_pourit_scene, load_pourit_segmentation
+from pourit_ros.synth.composite import composite
 from pourit_ros.synth.dataset import DatasetError, make_dataset
 from pourit_ros.synth.description import Assets
 from pourit_ros.synth.engines import (
@@ -25,6 +26,7 @@ from pourit_ros.synth.engines import (
     find_plates,
 )
 from pourit_ros.synth.labels import label
+from pourit_ros.synth.parts import INSTANCES
 from pourit_ros.synth.plates import PlateError, load_plate, save_plate
 from pourit_ros.synth.records import (
     RecordError,
@@ -157,6 +159,28 @@ def test_composite_labels_agree_with_exact_ones(engine):
         assert np.abs(one - other).sum() < 0.06 * other.sum() + 6
     both = (fast.visible == 1) & (exact.visible == 1)
     assert np.abs(fast.depth[both] - exact.depth[both]).max() < 1e-4
+
+
+def test_the_neck_does_not_tell_twins_apart():
+    """Behind a clear neck stands the same liquid in both: the stream there is not drawn."""
+    from pourit_ros.synth.engines import _labels, _streams
+
+    backdrop = flat_backdrop(14, 192)
+    scene = backdrop.scene
+    assert scene.source.material.kind == 'clear'
+    exact = label(scene)
+    source = backdrop.labels.instances == INSTANCES.index('source')
+    neck = source & (exact.through > 0.9) & (exact.visible == 0)
+    assert neck.sum() > 10
+    streams = _streams(scene)
+    assert not _labels(scene, backdrop, streams[0]).through[neck].any()
+    drawn = composite(backdrop.plate, streams, scene.liquid, softness=0.0)
+    plain = backdrop.plate.radiance
+    # What is left is the plate in the stream's shadow.
+    assert (drawn[neck] <= plain[neck] + 1e-6).all()
+    np.testing.assert_allclose(
+        drawn[neck] * plain[neck][:, :1], plain[neck] * drawn[neck][:, :1], rtol=1e-4
+    )
 
 
 def test_the_number_of_processes_does_not_matter(engine, made, tmp_path):

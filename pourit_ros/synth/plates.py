@@ -29,6 +29,7 @@ ROOM_HEIGHT, ROOM_WIDTH = 128, 256
 # Rougher tables blur a thin stream's mirror image away.
 MIRROR = 0.1
 WALL = INSTANCES.index('wall')
+SOURCE = [INSTANCES.index(name) for name in ('source', 'liquid_source')]
 WALL_HALF_WIDTH, WALL_LOW, WALL_HIGH = 3.0, -1.2, 1.8
 
 
@@ -156,11 +157,14 @@ def _plate(
     labels: StillLabels,
     room: NDArray[np.float32],
 ) -> Plate:
+    # Liquid stands in the source up to its lip with and without a stream, as it does just before
+    # it flows: what lies behind a clear neck is drawn already, and is no difference of the two.
+    hidden = np.isin(labels.instances, SOURCE)
     return Plate(
         camera=scene.camera.model,
         radiance=radiance,
         first=labels.depth,
-        opaque=labels.opaque,
+        opaque=np.where(hidden, labels.depth, labels.opaque),
         glossy=(labels.instances == TABLE) & (scene.table.roughness < MIRROR),
         up=scene.camera.T_base_cam.inverse().rotate([0, 0, 1.0]),
         room=room,
