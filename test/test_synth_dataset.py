@@ -170,8 +170,10 @@ def test_the_neck_does_not_tell_twins_apart():
     assert scene.source.material.kind == 'clear'
     exact = label(scene)
     source = backdrop.labels.instances == INSTANCES.index('source')
+    # Plates know outlines to a pixel.
+    source = cv2.erode(source.astype(np.uint8), np.ones((3, 3))) > 0
     neck = source & (exact.through > 0.9) & (exact.visible == 0)
-    assert neck.sum() > 10
+    assert neck.sum() > 5
     streams = _streams(scene)
     assert not _labels(scene, backdrop, streams[0]).through[neck].any()
     drawn = composite(backdrop.plate, streams, scene.liquid, softness=0.0)
