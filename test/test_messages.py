@@ -515,7 +515,7 @@ def frame_messages():
     observation = Observation(STAMP, str(STAMP), segmentation, cloud())
     blank = np.zeros((48, 64, 3), np.uint8)
     yield from perception_messages(observation, blank, 'cam', lambda name: 'overlay' not in name)
-    yield from monitor_messages(complete_estimate(), 'base', 'flowing')
+    yield from monitor_messages(complete_estimate(), 'base', 'flowing', lambda name: True)
 
 
 def test_every_output_is_the_same_in_both_backends():
@@ -557,7 +557,8 @@ def test_build_refuses_a_field_that_the_type_lacks():
 
 
 def test_without_liquid_distance_is_infinite_and_nothing_else_is_claimed():
-    sent = dict(monitor_messages(PourEstimate(STAMP, 'f', False, 0.01), 'base', None))
+    dry = PourEstimate(STAMP, 'f', False, 0.01)
+    sent = dict(monitor_messages(dry, 'base', None, lambda name: True))
     assert set(sent) == {'liquid/distance', 'markers'}
     assert sent['liquid/distance']['range'] == math.inf
     assert len(sent['markers']['markers']) == 1
@@ -565,11 +566,12 @@ def test_without_liquid_distance_is_infinite_and_nothing_else_is_claimed():
 
 def test_present_but_not_estimable_is_silence():
     estimate = PourEstimate(STAMP, 'f', True, 0.9, reason='no source pose')
-    assert set(dict(monitor_messages(estimate, 'base', None))) == {'markers'}
+    assert not dict(monitor_messages(estimate, 'base', None, lambda name: False))
+    assert set(dict(monitor_messages(estimate, 'base', None, lambda name: True))) == {'markers'}
 
 
 def test_a_complete_estimate_says_everything_with_the_frames_stamp():
-    sent = dict(monitor_messages(complete_estimate(), 'base', 'flowing'))
+    sent = dict(monitor_messages(complete_estimate(), 'base', 'flowing', lambda name: True))
     assert set(sent) == {topic.name for topic in MONITOR}
     assert sent['liquid/distance']['range'] == 0.12
     assert sent['liquid/offset']['vector'] == {'x': 0.01, 'y': 0.02, 'z': 0.0}

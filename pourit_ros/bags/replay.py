@@ -140,17 +140,15 @@ class _Replay:
         changed = not self.states or self.states[-1][1] != state
         if changed:
             self.states.append((frame.stamp_ns, state))
-        sent = [
+
+        def wanted(name: str) -> bool:
             # The overlay goes into the video.
-            *perception_messages(
-                observation,
-                frame.color,
-                self.reader.color_frame_id,
-                lambda name: name != 'liquid/overlay',
-            ),
-            *monitor_messages(
-                estimate, self.options.frames.base_frame, state if changed else None
-            ),
+            return name != 'liquid/overlay'
+
+        frame_id, base_frame = self.reader.color_frame_id, self.options.frames.base_frame
+        sent = [
+            *perception_messages(observation, frame.color, frame_id, wanted),
+            *monitor_messages(estimate, base_frame, state if changed else None, wanted),
         ]
         for name, fields in sent:
             output.write(f'/{NAMESPACE}/{name}', TYPES[name], fields, frame.stamp_ns)

@@ -112,12 +112,12 @@ def perception_messages(
 
 
 def monitor_messages(
-    estimate: PourEstimate, base_frame: str, state: str | None
+    estimate: PourEstimate, base_frame: str, state: str | None, want: Callable[[str], bool]
 ) -> Iterator[tuple[str, Fields]]:
     """Yield (topic name, fields) of the target's half of a frame.
 
     Nothing for a quantity that was not estimated; distance is +Inf without liquid. `state`: the
-    pour state when it has changed, else None.
+    pour state when it has changed, else None. Markers are built where `want(name)`.
     """
     stamp, geometry = estimate.stamp_ns, estimate.geometry
     distance = geometry.distance if estimate.present else math.inf
@@ -133,4 +133,5 @@ def monitor_messages(
             yield name, encode.point_stamped(stamp, base_frame, point)
     if state is not None:
         yield 'pour_state', encode.string(state)
-    yield 'markers', markers(estimate, base_frame)
+    if want('markers'):
+        yield 'markers', markers(estimate, base_frame)

@@ -245,7 +245,8 @@ class PourMonitor(SwitchedNode):
             changed = state if state != self._state else None
             self._state = state
         with self.health.timed('publish'):
-            for name, fields in monitor_messages(estimate, self.value('base_frame'), changed):
+            base_frame = self.value('base_frame')
+            for name, fields in monitor_messages(estimate, base_frame, changed, self.wanted):
                 self.send(name, fields)
         if estimate.reason:
             detail = f' ({seen.problem})' if seen.problem else ''
