@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from .messages.decode import camera_from_info, stamp_to_ns
 from .messages.errors import MessageError
 from .messages.images import image_to_depth, image_to_rgb
 from .pipeline import Frame
-from .poses import PoseInputs
+from .poses import ContainerRole, PoseInputs
 from .timeline import Timeline
 from .transforms import NoTransform, frame_name
 
@@ -34,6 +34,7 @@ class AssemblerOptions:
     """How frames are put together; times in seconds.
 
     `source_frame`, `target_frame`: TF frames of the containers, empty: their pose topics.
+    `mouths`: of the containers, (3,) in their own frames, watched for jumps.
     `pose_tolerance`: how far in time a pose may be from the image when it cannot be
     interpolated. `depth_slop`: the same for depth. `wait`: how long an image waits for a late
     companion. `keep_all`: every frame in order (offline) instead of the newest (live).
@@ -47,6 +48,7 @@ class AssemblerOptions:
     wait: float = 0.15
     use_depth: bool = True
     keep_all: bool = False
+    mouths: Mapping[ContainerRole, NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass
@@ -96,6 +98,8 @@ class FrameAssembler:
             self.options.base_frame,
             {'source': self.options.source_frame, 'target': self.options.target_frame},
         )
+        for role, mouth in self.options.mouths.items():
+            self.poses.watch(role, mouth)
 
     def color(self, msg: Any) -> None:
         """Take in a colour Image or CompressedImage."""

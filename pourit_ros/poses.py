@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .geometry import Pose
 from .messages.decode import pose_from_pose_stamped, pose_from_transform, stamp_to_ns
 from .messages.errors import MessageError
@@ -23,7 +26,7 @@ class PoseInputs:
     The camera's pose comes from `camera_pose` once that was heard, else from TF; a container's
     from the TF frame that `frames` names for it, else from its pose topic, whose messages may be
     in any frame that leads to the camera's or the base. A pose that has just moved faster than
-    MAX_SPEED (m/s) is none. Not thread-safe.
+    MAX_SPEED (m/s) is none, nor is a container's whose mouth has (`watch`). Not thread-safe.
     """
 
     def __init__(self, base_frame: str, frames: dict[ContainerRole, str]) -> None:
@@ -31,6 +34,7 @@ class PoseInputs:
         self._frames = {role: frame_name(frame) for role, frame in frames.items() if frame}
         self._buffer = TransformBuffer(MAX_SPEED)
         self._heard: set[Role] = set()
+        self._mouths: dict[ContainerRole, NDArray[np.float64]] = {}
 
     def pose(self, role: Role, message: Any) -> None:
         """Take in a PoseStamped; raises MessageError."""
@@ -107,6 +111,16 @@ class PoseInputs:
     def follow(self, container: ContainerRole, frame: str) -> None:
         """From now on take a container's pose from this TF frame; empty: from its topic."""
         self._frames[container] = frame_name(frame)
+        if container in self._mouths:
+            self.watch(container, self._mouths[container])
+
+    def watch(self, container: ContainerRole, mouth: NDArray[np.float64]) -> None:
+        """Take a container's pose for a jump also where its mouth (3,) jumps: it was turned over.
+
+        A turn about its axis is none: trackers of round containers turn so as they like.
+        """
+        self._mouths[container] = mouth
+        self._buffer.watch(self._name(container), mouth)
 
     def set_back(self, now_ns: int) -> None:
         """Time was set back to `now_ns`: forget what is later, keep what came with the jump."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .geometry import Pose
 from .timeline import Timeline
 
@@ -30,11 +33,16 @@ class NoTransform(LookupError):  # noqa: N818 - a state of the buffer, not a fau
 
 
 class PoseTrack(Timeline[Pose]):
-    """One pose over time, in one frame. `max_speed` m/s: what moves faster has jumped."""
+    """One pose over time, in one frame.
+
+    `max_speed` m/s: where the pose's origin, or the `watched` point (3,) of its own frame, moves
+    faster, it has jumped.
+    """
 
     def __init__(self, max_speed: float = math.inf) -> None:
         super().__init__(HISTORY_NS)
         self._max_speed = max_speed
+        self.watched: NDArray[np.float64] = np.zeros(3)
 
     def at(self, stamp_ns: int, tolerance_ns: int) -> Pose:
         """Return the pose at the stamp: exact, else interpolated, else nearest within tolerance.
@@ -67,7 +75,9 @@ class PoseTrack(Timeline[Pose]):
         if before is None or sample_ns - before[0] > MAX_GAP_NS:
             return
         seconds = (sample_ns - before[0]) * 1e-9
-        moved = math.dist(pose.translation, before[1].translation)
+        moved = max(
+            math.dist(pose.apply(p), before[1].apply(p)) for p in (np.zeros(3), self.watched)
+        )
         if moved > NOISE + self._max_speed * seconds:
             raise NoTransform(f'jumped by {moved:.2f} m within {seconds:.3f} s', self.newest_ns)
 
@@ -80,6 +90,13 @@ class TransformBuffer:
         self._parents: dict[str, str] = {}
         self._static: dict[str, Pose] = {}
         self._tracks: dict[str, PoseTrack] = {}
+        self._watched: dict[str, NDArray[np.float64]] = {}
+
+    def watch(self, child: str, point: NDArray[np.float64]) -> None:
+        """Take a frame's pose for a jump also where this point (3,) of it, m, jumps."""
+        self._watched[frame_name(child)] = point
+        if (track := self._tracks.get(frame_name(child))) is not None:
+            track.watched = point
 
     def add(
         self, parent: str, child: str, stamp_ns: int, T_parent_child: Pose, static: bool = False
@@ -99,7 +116,10 @@ class TransformBuffer:
             self._tracks.pop(child, None)
         else:
             self._static.pop(child, None)
-            track = self._tracks.setdefault(child, PoseTrack(self._max_speed))
+            track = self._tracks.get(child)
+            if track is None:
+                track = self._tracks[child] = PoseTrack(self._max_speed)
+                track.watched = self._watched.get(child, track.watched)
             track.add(stamp_ns, T_parent_child)
 
     def lookup(

@@ -134,6 +134,34 @@ def test_what_an_arm_can_do_is_no_jump():
     assert target_x(heard(0.0, 2.0, step=1100 * MS), SECOND + 1100 * MS) == 2.0
 
 
+def tilted(*degrees, axis='x', mouth=(0, 0, 0.2), frame=''):
+    """A target that turns in its place, every 33 ms from 1 s on."""
+    poses = PoseInputs('base', {'target': frame} if frame else {})
+    poses.watch('target', np.array(mouth))
+    for k, angle in enumerate(degrees):
+        turned = Pose(Rotation.from_euler(axis, angle, degrees=True).as_matrix(), [1.0, 0, 0])
+        poses.pose('target', stamped(SECOND + k * 33 * MS, 'base', turned))
+    return poses
+
+
+def test_a_container_that_is_turned_over_has_jumped():
+    # Trackers take a bottle's mouth for its bottom now and then: the origin stays where it is.
+    with pytest.raises(NoTransform, match=r'jumped by 0\.40 m within 0\.033 s'):
+        target_x(tilted(0, 180), SECOND + 33 * MS)
+    assert target_x(tilted(0, 180, 180), SECOND + 66 * MS) == 1
+    # A wrist that pours, at 5 rad/s, and a turn about the axis.
+    assert target_x(tilted(0, 10), SECOND + 33 * MS) == 1
+    assert target_x(tilted(0, 180, axis='z'), SECOND + 33 * MS) == 1
+    # Containers are changed at work, and so is where their pose comes from.
+    poses = tilted(0, 180)
+    poses.watch('target', np.zeros(3))
+    assert target_x(poses, SECOND + 33 * MS) == 1
+    poses = tilted(0, 180, frame='cup')
+    poses.follow('target', '')
+    with pytest.raises(NoTransform, match='jumped'):
+        target_x(poses, SECOND + 33 * MS)
+
+
 def test_source_through_the_base_when_the_camera_is_outside_the_tree():
     poses = PoseInputs('base', {})
     T_base_cam, T_base_source = at(1, turn=0.3), at(0, 2, turn=0.1)

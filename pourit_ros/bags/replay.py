@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..control.pour_state import PourStateMachine
@@ -106,8 +106,12 @@ class _Replay:
         from ..report.overlay import draw_overlay
 
         total = self.reader.count
+        source, target = self.pipeline.observer.source, self.pipeline.estimator.target
+        options = replace(
+            self.options.frames, mouths={'source': source.mouth, 'target': target.mouth}
+        )
         with BagWriter(self.folder / BAG) as bag, self.outputs as outputs:
-            for frame in self.reader.frames(self.options.frames):
+            for frame in self.reader.frames(options):
                 start = time.perf_counter()
                 observation, estimate = self.pipeline(frame)
                 latency_ms = 1e3 * (time.perf_counter() - start)

@@ -107,6 +107,8 @@ class PourMonitor(SwitchedNode):
         super().activate()
         self._machine.set_limits(*(self.value(name) for name in LIMITS))
         self._poses = PoseInputs(self.value('base_frame'), {'target': self.value('target_frame')})
+        assert self._estimator is not None
+        self._poses.watch('target', self._estimator.target.mouth)
         self._forget()
         self._worker = Worker(self._take, self._answer, self.failed)
         for role in ('camera', 'target'):
@@ -148,8 +150,9 @@ class PourMonitor(SwitchedNode):
             self._machine.set_limits(*(values.get(name, self.value(name)) for name in LIMITS))
         if self._worker is None:
             return
-        if 'target_frame' in values:
-            with self._worker.lock:
+        with self._worker.lock:
+            self._poses.watch('target', self._estimator.target.mouth)
+            if 'target_frame' in values:
                 self._poses.follow('target', values['target_frame'])
         if values.keys() & {'target', 'target_frame'}:
             self._restart()

@@ -119,6 +119,8 @@ class LiquidPerception(SwitchedNode):
     def activate(self) -> None:
         """Subscribe and start the worker."""
         super().activate()
+        assert self._observer is not None
+        containers = {'source': self._observer.source, 'target': self._observer.target}
         self._assembler = FrameAssembler(
             AssemblerOptions(
                 source_frame=self.value('source_frame'),
@@ -128,6 +130,7 @@ class LiquidPerception(SwitchedNode):
                 depth_slop=self.value('depth_slop'),
                 wait=self.value('wait'),
                 use_depth=self.value('use_depth'),
+                mouths={role: c.mouth for role, c in containers.items()},
             )
         )
         assembler, feed = self._assembler, self._feed
@@ -169,9 +172,11 @@ class LiquidPerception(SwitchedNode):
         self._set_thresholds(values)
         if self._worker is not None:
             with self._worker.lock:
-                for role in ('source', 'target'):
+                poses = self._assembler.poses
+                for role, container in (('source', observer.source), ('target', observer.target)):
+                    poses.watch(role, container.mouth)
                     if (frame := values.get(f'{role}_frame')) is not None:
-                        self._assembler.poses.follow(role, frame)
+                        poses.follow(role, frame)
 
     def _set_thresholds(self, values: dict[str, Any]) -> None:
         """Thresholds of the parameters, some of which are about to become `values`."""
