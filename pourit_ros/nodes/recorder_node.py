@@ -18,8 +18,9 @@ from .parameters import Parameter
 CAMERA_INFO = Topic('color/camera_info', 'sensor_msgs/msg/CameraInfo', 'as the camera sent it')
 OVERLAY = 'liquid/overlay'
 QUEUE = 50
-# Told to end, it writes what is still under way: until nothing came for so long, but no longer.
-IDLE = 0.3
+# Told to end, it writes what is still under way: until nothing came between so many checks, s
+# apart, but no longer.
+CHECKS, CHECK_PERIOD = 3, 0.1
 LAST_CALL = 2.0
 
 PARAMETERS = (
@@ -35,9 +36,9 @@ class Recorder(ManagedNode):
     def __init__(self) -> None:
         super().__init__('recorder', PARAMETERS)
         self._writer: BagWriter | None = None
-        self._last_arrival = 0.0
+        self._quiet_checks = 0
         self._deadline: float | None = None
-        self.create_timer(IDLE / 3, self._check_end)
+        self.create_timer(CHECK_PERIOD, self._check_end)
 
     def configure(self) -> None:
         """Open the bag."""
@@ -80,13 +81,15 @@ class Recorder(ManagedNode):
         arrival_ns = time.time_ns()
         assert self._writer is not None
         if type_name != DIAGNOSTICS.type:
-            self._last_arrival = time.monotonic()
+            self._quiet_checks = 0
         self.health.received()
         self._writer.write_raw(name, type_name, data, arrival_ns)
 
     def _check_end(self) -> None:
-        now = time.monotonic()
         if self._deadline is None or self.finished:
             return
-        if now > self._deadline or now - self._last_arrival > IDLE:
+        # Checks, not seconds: between two of them whatever has come is written, however long this
+        # process had to wait for its turn.
+        self._quiet_checks += 1
+        if time.monotonic() > self._deadline or self._quiet_checks >= CHECKS:
             self.finish(0)
