@@ -2,7 +2,7 @@
 """Train variants of the recipes and score each, for the tables of docs/training.md.
 
     python scripts/ablation.py OUT --data pours --val val --test real_dev --steps 600 --seeds 0 1 \
-        --encoder-init mobilenet_v2_imagenet.npz [--only twin] [-- --device cuda]
+        --encoder-init mobilenet_v2_imagenet.npz [--only weak weak-no_twin] [-- --device cuda]
 
 Each run is OUT/NAME-SEED: recipe.yaml, the run, the scores of each set. Runs that have scores are
 not repeated, ones that were cut off go on. OUT/ablation.csv has a row for each that is there.
@@ -114,11 +114,11 @@ def main() -> None:
     parser.add_argument('--encoder-init', type=Path)
     parser.add_argument('--steps', type=int, default=600)
     parser.add_argument('--seeds', type=int, nargs='+', default=[0])
-    parser.add_argument('--only', default='', help='variants whose name holds this')
+    parser.add_argument('--only', nargs='+', choices=VARIANTS, default=list(VARIANTS))
     given = parser.parse_args(own)
     given.out.mkdir(parents=True, exist_ok=True)
     for seed in given.seeds:
-        for name in (n for n in VARIANTS if given.only in n):
+        for name in given.only:
             run(name, seed, given, extra)
             rows = [json.loads(p.read_text()) for p in sorted(given.out.glob('*/row.json'))]
             with (given.out / 'ablation.csv').open('w', newline='') as file:

@@ -124,7 +124,12 @@ def test_twin_contrast_by_hand():
     # Liquid for more than its target: full weight; for less: the weight of what is not believed.
     half = 0.5 * softplus(0.5) + 0.5 * softplus(-0.5)
     full = 9 * (1 / (1 + math.exp(-1))) ** 0.7 * softplus(-1)
-    expected = 2 * softplus(-2) + 3 * softplus(-4) + (full + half) / 10
+    sigma = {c: 1 / (1 + math.exp(-c)) for c in (1.0, 0.5, -2.0)}
+    trust = sigma[1.0] ** 0.7
+    both = 9 * trust * sigma[1.0] + 0.5 * sigma[0.5]
+    total = 9 * trust * (sigma[1.0] + 1) + sigma[0.5] + 0.5 + (144 - 12) * sigma[-2.0]
+    dice = 1 - (2 * both + 1) / (total + 1)
+    expected = 2 * softplus(-2) + 3 * softplus(-4) + (full + half) / 10 + dice
     loss = twin_contrast(wet_cam, dry_cam, difference, coverage)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 

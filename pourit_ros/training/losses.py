@@ -43,9 +43,8 @@ def mask_loss(cam: Tensor, coverage: Tensor, weight: float = 3.0) -> Tensor:
     wet = target.sum((1, 2, 3)) > 0
     if not wet.any():
         return weight * entropy
-    p, m = cam.sigmoid()[wet].flatten(1), target[wet].flatten(1)
-    overlap = (2 * (p * m).sum(1) + 1) / (p.sum(1) + m.sum(1) + 1)
-    return weight * entropy + 1 - overlap.mean()
+    p, m = cam.sigmoid()[wet], target[wet]
+    return weight * entropy + _dice(p, m, torch.ones_like(m))
 
 
 def twin_contrast(
@@ -62,10 +61,13 @@ def twin_contrast(
     as are all cells of the twin, and those once more where the two differ (C: `changed_cells` and
     their rim): what moved is seen there in both pictures, the liquid in one. In the wet picture C
     is fitted to the coverage t of `twin_coverage`, with weights w that trust a network where it
-    says that a change is no liquid; the rest has no say. With its activation b:
+    says that a change is no liquid; the rest has no say. With its activation b and p = σ(c₊):
 
         2 mean_{d < SAME} softplus(c₊) + 2 mean softplus(c₋) + mean_C softplus(c₋)
-        + mean_C w BCE(c₊, t),  w = min(1, b / t)^TRUST
+        + mean_C w BCE(c₊, t) + dice(p, t, w),  w = min(1, b / t)^TRUST in C
+
+    In the dice (see `mask_loss`), t = 0 and w = 1 where d < SAME. A mean over all of the
+    background takes little notice of a few cells beside the stream, a bottle's neck; it does.
 
     b is the `belief` of the weights that a fine-tuning started from: what has learnt to see
     liquid elsewhere tells it from an arm that moved. Without them b = σ(c₊), held constant: the
@@ -76,16 +78,18 @@ def twin_contrast(
     wet_cam, dry_cam: (B, 1, h, w) logits c₊, c₋. difference, coverage, belief: (B, 1, h, w).
     """
     changed = changed_cells(difference)
-    # The rim of what changed: cells that the stream covers in part.
-    rim = (F.max_pool2d(changed.float(), 3, 1, 1) > 0) & (difference >= SAME)
+    same = difference < SAME
+    # With the rim of what changed: cells that the stream covers in part.
+    changed = changed | ((F.max_pool2d(changed.float(), 3, 1, 1) > 0) & ~same)
     fitted = F.binary_cross_entropy_with_logits(wet_cam, coverage, reduction='none')
     belief = wet_cam.detach().sigmoid() if belief is None else belief
     trust = (belief / coverage.clamp_min(1e-3)).clamp(max=1) ** TRUST
     return (
-        2 * _mean(F.softplus(wet_cam), difference < SAME)
+        2 * _mean(F.softplus(wet_cam), same)
         + 2 * F.softplus(dry_cam).mean()
-        + _mean(F.softplus(dry_cam), changed | rim)
-        + _mean(trust * fitted, changed | rim)
+        + _mean(F.softplus(dry_cam), changed)
+        + _mean(trust * fitted, changed)
+        + _dice(wet_cam.sigmoid(), coverage * changed, torch.where(changed, trust, same.float()))
     )
 
 
@@ -131,6 +135,13 @@ def area_prior(cam: Tensor, labels: Tensor) -> Tensor:
     """
     area = cam.sigmoid().mean((1, 2, 3))
     return (area * labels).sum() / labels.sum().clamp_min(1)
+
+
+def _dice(p: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """1 − mean over images of (2Σwpt + 1) / (Σwp + Σwt + 1); all (B, 1, h, w)."""
+    p, target, weight = (x.flatten(1) for x in (p, target, weight))
+    both, sum_ = (weight * p * target).sum(1), (weight * (p + target)).sum(1)
+    return 1 - ((2 * both + 1) / (sum_ + 1)).mean()
 
 
 def _mean(values: Tensor, where: Tensor) -> Tensor:
