@@ -132,6 +132,9 @@ def test_twin_contrast_by_hand():
     expected = 2 * softplus(-2) + 3 * softplus(-4) + (full + half) / 10 + dice
     loss = twin_contrast(wet_cam, dry_cam, difference, coverage)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
+    # Weights to start from, which believe the same: there is no dice.
+    loss = twin_contrast(wet_cam, dry_cam, difference, coverage, wet_cam.sigmoid())
+    assert loss.item() == pytest.approx(expected - dice, rel=1e-5)
 
 
 def test_twin_contrast_pulls_the_right_way():

@@ -66,14 +66,16 @@ def twin_contrast(
         2 mean_{d < SAME} softplus(c₊) + 2 mean softplus(c₋) + mean_C softplus(c₋)
         + mean_C w BCE(c₊, t) + dice(p, t, w),  w = min(1, b / t)^TRUST in C
 
-    In the dice (see `mask_loss`), t = 0 and w = 1 where d < SAME. A mean over all of the
-    background takes little notice of a few cells beside the stream, a bottle's neck; it does.
-
     b is the `belief` of the weights that a fine-tuning started from: what has learnt to see
     liquid elsewhere tells it from an arm that moved. Without them b = σ(c₊), held constant: the
     same thing in C of both then settles near 0.3 instead of 0.5 (TRUST 0), while nothing holds
     liquid down. That weight is the generalised cross-entropy's (Zhang and Sabuncu, NeurIPS 2018,
     q = TRUST), for soft targets; but a network that trusts itself can talk itself into the arm.
+
+    In the dice (see `mask_loss`), t = 0 and w = 1 where d < SAME. A mean over all of the
+    background takes little notice of a few cells beside the stream, a bottle's neck; it does.
+    Not with a `belief`: such weights know necks, and t is too coarse to fit streams to that
+    closely which they outline already.
 
     wet_cam, dry_cam: (B, 1, h, w) logits c₊, c₋. difference, coverage, belief: (B, 1, h, w).
     """
@@ -81,16 +83,20 @@ def twin_contrast(
     same = difference < SAME
     # With the rim of what changed: cells that the stream covers in part.
     changed = changed | ((F.max_pool2d(changed.float(), 3, 1, 1) > 0) & ~same)
+    p = wet_cam.sigmoid()
     fitted = F.binary_cross_entropy_with_logits(wet_cam, coverage, reduction='none')
-    belief = wet_cam.detach().sigmoid() if belief is None else belief
+    started = belief is not None
+    belief = p.detach() if belief is None else belief
     trust = (belief / coverage.clamp_min(1e-3)).clamp(max=1) ** TRUST
-    return (
+    loss = (
         2 * _mean(F.softplus(wet_cam), same)
         + 2 * F.softplus(dry_cam).mean()
         + _mean(F.softplus(dry_cam), changed)
         + _mean(trust * fitted, changed)
-        + _dice(wet_cam.sigmoid(), coverage * changed, torch.where(changed, trust, same.float()))
     )
+    if started:
+        return loss
+    return loss + _dice(p, coverage * changed, torch.where(changed, trust, same.float()))
 
 
 def feature_contrast(
