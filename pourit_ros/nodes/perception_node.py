@@ -119,8 +119,8 @@ class LiquidPerception(SwitchedNode):
     def activate(self) -> None:
         """Subscribe and start the worker."""
         super().activate()
-        assert self._observer is not None
-        containers = {'source': self._observer.source, 'target': self._observer.target}
+        observer = self._observer
+        assert observer is not None
         self._assembler = FrameAssembler(
             AssemblerOptions(
                 source_frame=self.value('source_frame'),
@@ -130,7 +130,7 @@ class LiquidPerception(SwitchedNode):
                 depth_slop=self.value('depth_slop'),
                 wait=self.value('wait'),
                 use_depth=self.value('use_depth'),
-                mouths={role: c.mouth for role, c in containers.items()},
+                mouths={'source': observer.source.mouth, 'target': observer.target.mouth},
             )
         )
         assembler, feed = self._assembler, self._feed
