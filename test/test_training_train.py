@@ -247,7 +247,7 @@ def test_weak_labels_come_from_what_differs(pairs):
         batch = crops.batch(step)
         told += int(batch.labels.sum())
         seen += int(masks.batch(step).labels.sum())
-        cells = changed_cells(twin_difference(batch.images[::2], batch.images[1::2]))
+        cells = changed_cells(twin_difference(batch.plain[::2], batch.plain[1::2]))
         assert cells[batch.labels[::2] > 0].flatten(1).any(1).all()
     # Faint and thin streams give no evidence and stay without a label.
     assert 0.4 * seen < told <= 1.2 * seen

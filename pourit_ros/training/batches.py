@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batches of crops: the same cut, scale and light for both pictures of a pair."""
+"""Batches of crops: the same cut, scale and look for both pictures of a pair."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .config import TrainConfig
 from .data_sets import DataSet, Sample
+from .looks import Look
 from .twins import STRIDE, changed_cells, twin_difference
 
 # A crop is taken only if this share of what shows the liquid, and so many pixels, are inside.
@@ -28,13 +29,15 @@ Map = NDArray[np.uint8]
 class Batch:
     """N pictures, each pair's picture with liquid right before its dry twin.
 
-    `images` (N, 3, n, n) uint8 RGB; `labels` (N,) float32, 1 where liquid is to be seen; `sure`
+    `images` (N, 3, n, n) uint8 RGB; `plain`: the same before their change of look, which may hide
+    what twins differ in; `labels` (N,) float32, 1 where liquid is to be seen; `sure`
     (N,) bool: whether that is known of the crop; `valid` (N, 1, n, n) bool, False on borders;
     `coverage` (N, 1, n, n) float32 0..1 and `known` (N,) bool: whether it is; `paired` (P,) int64:
     numbers of the pictures whose twin comes next.
     """
 
     images: Tensor
+    plain: Tensor
     labels: Tensor
     sure: Tensor
     valid: Tensor
@@ -46,6 +49,7 @@ class Batch:
 @dataclass(frozen=True)
 class _Cut:
     picture: NDArray[np.uint8]
+    plain: NDArray[np.uint8]
     label: float
     sure: bool
     valid: NDArray[np.bool_]
@@ -86,7 +90,8 @@ class Cropper:
         coverage = [np.zeros((crop, crop), np.uint8) if c.coverage is None else c.coverage
                     for c in cuts]  # fmt: skip
         return Batch(
-            images=torch.from_numpy(np.stack([c.picture for c in cuts])).permute(0, 3, 1, 2),
+            images=_stacked([c.picture for c in cuts]),
+            plain=_stacked([c.plain for c in cuts]),
             labels=torch.tensor([c.label for c in cuts]),
             sure=torch.tensor([c.sure for c in cuts]),
             valid=torch.from_numpy(np.stack([c.valid for c in cuts]))[:, None],
@@ -120,31 +125,33 @@ class Cropper:
         # No coverage is no liquid; no difference may be liquid that hardly differs.
         sure = shown or not sample.liquid or (coverage is not None and inside == 0)
         mirror = rng.random() < 0.5
-        light = self._config.batch
-        gain = rng.uniform(1 - light.gain, 1 + light.gain)
-        colour = gain * rng.uniform(1 - 0.35 * light.gain, 1 + 0.35 * light.gain, 3)
-        offset = rng.uniform(-light.offset, light.offset)
+        look = Look.draw(rng, self._config.batch.look)
 
         def cut(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
             image = image[y : y + crop, x : x + crop]
-            if mirror:
-                image = image[:, ::-1]
+            return image[:, ::-1] if mirror else image
+
+        def padded(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
             missing = [(0, crop - n) for n in image.shape[:2]]
             return np.pad(image, missing + [(0, 0)] * (image.ndim - 2))
 
-        valid = cut(np.ones((rows, columns), np.uint8)).astype(bool)
+        valid = padded(cut(np.ones((rows, columns), np.uint8))).astype(bool)
         cuts = []
         for number, picture in enumerate(pictures):
-            lit = np.clip(picture * colour + offset, 0, 255).astype(np.uint8)
+            plain = cut(picture)
+            seen = padded(look.of(plain))
             known: Map | None = None
             if number == 1 or not sample.liquid:
                 known = np.zeros((crop, crop), np.uint8)
             elif coverage is not None:
-                known = cut(coverage)
-            cuts.append(
-                _Cut(cut(lit), float(shown and number == 0), sure or number == 1, valid, known)
-            )
+                known = padded(cut(coverage))
+            label, certain = float(shown and number == 0), sure or number == 1
+            cuts.append(_Cut(seen, padded(plain), label, certain, valid, known))
         return cuts
+
+
+def _stacked(pictures: list[NDArray[np.uint8]]) -> Tensor:
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
 
 
 def _changed(wet: NDArray[np.uint8], dry: NDArray[np.uint8]) -> Map:

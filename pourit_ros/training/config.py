@@ -24,15 +24,14 @@ class BatchConfig:
     """How batches are cut from pictures.
 
     `pairs`: pairs of full crops a step; `crop`: their side, px, at most; `scales`: range of the
-    picture's longer side as a multiple of the network's `input_size`; `gain`, `offset`: range of
-    the change of light, a share and grey levels.
+    picture's longer side as a multiple of the network's `input_size`; `look`: how far light and
+    camera are changed, 0 (not) to 1, see `looks.Look.draw`.
     """
 
     pairs: int
     crop: int
     scales: tuple[float, float]
-    gain: float
-    offset: float
+    look: float
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ class TrainConfig:
             'batch.crop must be a multiple of 32': self.batch.crop >= 32
             and self.batch.crop % 32 == 0,
             'batch.scales must rise from above 0': 0 < low <= high,
-            'batch.gain must lie in [0, 1)': 0 <= self.batch.gain < 1,
+            'batch.look must lie in [0, 1]': 0 <= self.batch.look <= 1,
             'optimiser.steps must be at least 1': self.optimiser.steps >= 1,
             'optimiser.ema must lie in [0, 1)': 0 <= self.optimiser.ema < 1,
             'loss weights must not be negative': min(self.loss.weights) >= 0,

@@ -59,7 +59,8 @@ def _twins(cam: Tensor, batch: Batch, start: Runner | None) -> Tensor:
         dry = cam[batch.labels == 0]
         return 2 * F.softplus(dry).mean() if len(dry) else cam.sum() * 0
     with torch.no_grad():
-        twins = batch.images[wet], batch.images[wet + 1]
+        twins = batch.plain[wet], batch.plain[wet + 1]
         difference, coverage = twin_difference(*twins), twin_coverage(*twins)
-        belief = start(twins[0], batch.valid[wet]).cam.float().sigmoid() if start else None
+        images, valid = batch.images[wet], batch.valid[wet]
+        belief = start(images, valid).cam.float().sigmoid() if start else None
     return twin_contrast(cam[wet], cam[wet + 1], difference, coverage, belief)
