@@ -70,6 +70,12 @@ def synth(
     ] = None,
     container: Container = 'pourit_bottle',
     target: Target = 'cup',
+    poured_from: Annotated[
+        str | None,
+        typer.Option(
+            help='With pathtrace and background: only scenes with this source (tap, jug, ...).'
+        ),
+    ] = None,
     environment_maps: Annotated[
         Path | None, typer.Option(help='Folder of .hdr panoramas; without: drawn rooms alone.')
     ] = None,
@@ -102,7 +108,15 @@ def synth(
     if out.exists() and not out.is_dir():
         raise CommandError(f'{out}: is a file, --out needs a folder')
     maker = _engine(
-        engine, split.value, seed, size, backgrounds, environment_maps, container, target
+        engine,
+        split.value,
+        seed,
+        size,
+        backgrounds,
+        environment_maps,
+        container,
+        target,
+        poured_from,
     )
     _make(out, maker, count, jobs or os.cpu_count() or 1, engine)
     if sheet and engine is not EngineName.background:
@@ -121,12 +135,15 @@ def _engine(
     environment_maps: Path | None,
     container: str,
     target: str,
+    poured_from: str | None,
 ) -> Engine:
     from ..synth.description import Assets
 
     if name is EngineName.composite:
         from ..synth.engines import CompositeEngine, find_plates
 
+        if poured_from is not None:
+            raise CommandError('--poured-from is for backgrounds, composites take theirs')
         if backgrounds is None:
             raise CommandError(
                 'composite needs --backgrounds DIR; pourit synth --engine background makes it'
@@ -138,7 +155,10 @@ def _engine(
     from ..synth.engines import BackgroundEngine, PathtraceEngine
 
     chosen = BackgroundEngine if name is EngineName.background else PathtraceEngine
-    return chosen(seed, split, size, assets)
+    from ..synth.random_scenes import check_source
+
+    check_source(poured_from)
+    return chosen(seed, split, size, assets, poured_from)
 
 
 def _require(*modules: str) -> None:

@@ -30,8 +30,8 @@ class Shape:
 
     Both end at the rim, which closes them: the outer face's last point is the inner face's last.
     `spout`: how far the lip reaches beyond the rim at +x; `handle`: (reach, half height,
-    thickness) of a handle at -x, half height 0 for a pan's straight one, or None; `pipe`: the
-    centre line (N, 3) of a tap's pipe behind its nozzle, or None.
+    thickness) of a handle at -x, half height 0 for a pan's straight one, or None; `pipe`: centre
+    line and radius (N, 4) of a tap's pipe or hose behind its nozzle, or None.
     """
 
     kind: str
@@ -128,7 +128,7 @@ def fittings(shape: Shape) -> list[Mesh]:
             line = np.column_stack([x, 0 * x, 0.8 * shape.height + 0.15 * (-x - start)])
         parts.append(sweep(line, np.full(len(line), thickness)))
     if shape.pipe is not None:
-        parts.append(sweep(shape.pipe, np.full(len(shape.pipe), shape.radius * 0.93)))
+        parts.append(sweep(shape.pipe[:, :3], shape.pipe[:, 3]))
     return parts
 
 
@@ -313,19 +313,42 @@ def _sink(rng: np.random.Generator) -> Shape:
 
 
 def _tap(rng: np.random.Generator) -> Shape:
+    """A nozzle or a spray head, opening down, on a pipe or a ribbed hose."""
     u = rng.uniform
-    r, h = u(0.009, 0.013), u(0.025, 0.04)
-    tip = 0.92 * r
-    body = [(0, 0), (0.97 * r, 0), (r, 0.002), (r, h - 0.008), (tip, h - 0.006), (tip, h)]
-    nozzle = _shape('tap', body, 0.0018, 0.3 * h)
-    # Up from the nozzle, over a bend, down to the table: in the nozzle's frame z points down.
-    bend, down = u(0.05, 0.08), u(0.25, 0.4)
-    rise = u(0.01, 0.04)
-    angle = np.linspace(0, np.pi, 25)
+    r = u(0.009, 0.013)
+    if rng.random() < 0.5:
+        h, tip = u(0.025, 0.04), 0.92 * r
+        body = [(0, 0), (0.97 * r, 0), (r, 0.002), (r, h - 0.008), (tip, h - 0.006), (tip, h)]
+        nozzle = _shape('tap', body, 0.0018, 0.3 * h)
+    else:
+        h, wide = u(0.04, 0.09), r * u(1.3, 2.2)
+        body = [(0, 0), (1.05 * r, 0), (1.1 * r, 0.002), (wide, u(0.3, 0.6) * h), (wide, h)]
+        nozzle = _shape('tap', body, u(0.25, 0.45) * wide, 0.9 * h)
+    # Up from the nozzle and over a bend, in its frame, where z points down: from there down to
+    # the table, or straight back to a wall.
+    bend, rise = u(0.04, 0.1), u(0.01, 0.06)
+    turned = np.pi if rng.random() < 0.7 else 0.5 * np.pi
+    angle = np.linspace(0, turned, 25)
     arc = np.column_stack([-bend * (1 - np.cos(angle)), 0 * angle, -rise - bend * np.sin(angle)])
-    ends = np.array([[-2 * bend, 0.0, z] for z in np.linspace(0, down, 9)])
-    pipe = np.vstack([[[0, 0, 0.001]], arc, ends])
-    return Shape('tap', nozzle.outer, nozzle.inner, nozzle.wall, pipe=pipe)
+    ahead = arc[-1] - arc[-2]
+    ahead *= u(0.25, 0.45) / np.linalg.norm(ahead)
+    rest = arc[-1] + np.outer(np.linspace(0, 1, 9)[1:], ahead)
+    line = np.vstack([[[0, 0, 0.001]], arc, rest])
+    radius = np.full(len(line), 0.93 * r * u(0.7, 1.0))
+    if rng.random() < 0.4:
+        line, radius = _ribbed(line, float(radius[0]), u(0.004, 0.008))
+    return Shape('tap', nozzle.outer, nozzle.inner, nozzle.wall,
+                 pipe=np.column_stack([line, radius]))  # fmt: skip
+
+
+def _ribbed(
+    line: NDArray[np.float64], radius: float, pitch: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Centre line and radii of a metal hose with a rib every `pitch` m."""
+    along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+    s = np.arange(0, along[-1], pitch / 6)
+    fine = np.column_stack([np.interp(s, along, line[:, k]) for k in range(3)])
+    return fine, radius * (1 + 0.12 * np.cos(2 * np.pi * s / pitch))
 
 
 _MAKERS: dict[str, Callable[[np.random.Generator], Shape]] = {

@@ -114,12 +114,16 @@ class CompositeEngine:
 
 @dataclass(frozen=True)
 class PathtraceEngine:
-    """Path-traced pairs: pair `i` is scene `i`, or where no stream is seen, another of its own."""
+    """Path-traced pairs: pair `i` is scene `i`, or where no stream is seen, another of its own.
+
+    `poured_from`: the kind of source in all of them, None: as drawn.
+    """
 
     seed: int
     split: str
     size: int
     assets: Assets
+    poured_from: str | None = None
     spp: int = SPP
 
     def recipe(self) -> dict[str, Any]:
@@ -138,7 +142,9 @@ class PathtraceEngine:
         """Make one pair."""
         for attempt in range(ATTEMPTS):
             number = index + attempt * STRIDE
-            scene = random_scene(self.seed, number, self.split, self.assets, self.size)
+            scene = random_scene(
+                self.seed, number, self.split, self.assets, self.size, self.poured_from
+            )
             labels = label(scene)
             if labels.visible.sum() >= LEAST:
                 break
@@ -153,12 +159,16 @@ class PathtraceEngine:
 
 @dataclass(frozen=True)
 class BackgroundEngine:
-    """Path-traced plates for CompositeEngine: background `i` is scene `i` without its stream."""
+    """Path-traced plates for CompositeEngine: background `i` is scene `i` without its stream.
+
+    `poured_from`: the kind of source in all of them, None: as drawn.
+    """
 
     seed: int
     split: str
     size: int
     assets: Assets
+    poured_from: str | None = None
     spp: int = SPP
 
     def recipe(self) -> dict[str, Any]:
@@ -171,14 +181,17 @@ class BackgroundEngine:
 
     def make(self, folder: Path, index: int) -> None:
         """Make one plate and write it."""
-        scene = random_scene(self.seed, index, self.split, self.assets, self.size)
+        scene = random_scene(
+            self.seed, index, self.split, self.assets, self.size, self.poured_from
+        )
         background = render_background(scene, self.spp)
         backdrop = make_backdrop(scene, background.radiance, background.labels)
         save_plate(folder / f'{stem_of(index)}{PLATE}', backdrop)
 
 
 def _recipe(engine: PathtraceEngine | BackgroundEngine, name: str) -> dict[str, Any]:
-    return {
+    only = {'poured_from': engine.poured_from} if engine.poured_from else {}
+    return only | {
         'engine': name,
         'seed': engine.seed,
         'split': engine.split,

@@ -112,6 +112,7 @@ def save_plate(path: Path, backdrop: Backdrop) -> None:
         'index': scene.index,
         'split': scene.split,
         'size': plate.camera.width,
+        'poured_from': scene.source.shape.kind,
         'hdr': hdr.name if hdr else None,
         'mark': _mark(scene),
     }
@@ -133,7 +134,13 @@ def load_plate(path: Path) -> Backdrop:
         with np.load(path, allow_pickle=False) as data:
             key: dict[str, Any] = json.loads(str(data['key']))
             arrays = {name: data[name] for name in data.files if name != 'key'}
-        scene = random_scene(key['seed'], key['index'], key['split'], size=key['size'])
+        scene = random_scene(
+            key['seed'],
+            key['index'],
+            key['split'],
+            size=key['size'],
+            poured_from=key.get('poured_from'),
+        )
         # What this version draws for the seed must be what was rendered then.
         if not np.allclose(key['mark'], _mark(scene), atol=1e-9):
             raise PlateError(f'{path}: was made by another version; make the backgrounds anew')

@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..geometry import Container, PinholeCamera, Pose
 from ..geometry.stream import GRAVITY
 from ..sim.scenario import look_at
-from .containers import Shape, random_shape
+from .containers import SOURCES, Shape, random_shape
 from .description import (
     HOLDERS,
     LIQUIDS,
@@ -41,18 +41,26 @@ _LIQUID_SHARE = (0.44, 0.06, 0.08, 0.06, 0.04, 0.06, 0.05, 0.05, 0.05, 0.08, 0.0
 
 
 def random_scene(
-    seed: int, index: int, split: str, assets: Assets | None = None, size: int = 320
+    seed: int,
+    index: int,
+    split: str,
+    assets: Assets | None = None,
+    size: int = 320,
+    poured_from: str | None = None,
 ) -> SceneDescription:
     """Draw scene `index` of a set; `size` px: of the square picture (a sensor's central crop).
 
-    Deterministic by (seed, index, split), and by the assets' file names. Raises InputError for an
-    unknown split.
+    Deterministic by (seed, index, split), and by the assets' file names. `poured_from` replaces
+    the kind of source that is drawn; with the kind that would be drawn the scene is the same.
+    Raises InputError for an unknown split or kind.
     """
     if split not in SPLITS:
         raise InputError(f'no split {split!r}; splits: {", ".join(SPLITS)}')
+    check_source(poured_from)
     rng = np.random.default_rng((seed, index, SPLITS.index(split)))
     liquid = _liquid(rng, split)
-    source_kind = str(rng.choice(_SOURCE_KINDS, p=_SOURCE_SHARE))
+    drawn = str(rng.choice(SOURCES, p=_SOURCE_SHARE))
+    source_kind = poured_from or drawn
     target_kind = str(rng.choice(_TARGET_KINDS, p=_TARGET_SHARE))
     if source_kind == 'tap' and rng.random() < 0.5:
         target_kind = 'sink'
@@ -79,6 +87,12 @@ def random_scene(
     )
 
 
+def check_source(kind: str | None) -> None:
+    """Refuse, with InputError, what is no kind of source."""
+    if kind is not None and kind not in SOURCES:
+        raise InputError(f'nothing pours from a {kind!r}; sources: {", ".join(SOURCES)}')
+
+
 def reflowed(scene: SceneDescription, variant: int) -> SceneDescription:
     """The same scene with another stream: `variant` >= 1 draws rate, style, timing and ripples.
 
@@ -100,7 +114,6 @@ def example_scene() -> SceneDescription:
     return random_scene(0, 0, 'train')
 
 
-_SOURCE_KINDS = ('pet_bottle', 'glass_bottle', 'flask', 'can', 'jug', 'kettle', 'cup', 'tap')
 _SOURCE_SHARE = (0.26, 0.18, 0.12, 0.1, 0.13, 0.06, 0.1, 0.05)
 _TARGET_KINDS = (
     'tumbler',
