@@ -13,8 +13,10 @@ from pourit_ros.synth.plates import Backdrop, make_backdrop, save_plate
 from pourit_ros.synth.random_scenes import random_scene
 
 
-def flat_backdrop(index: int, size: int, split: str = 'train') -> Backdrop:
-    scene = random_scene(0, index, split, size=size)
+def flat_backdrop(
+    index: int, size: int, split: str = 'train', poured_from: str | None = None
+) -> Backdrop:
+    scene = random_scene(0, index, split, size=size, poured_from=poured_from)
     labels = label_still(scene, still_parts(scene))
     colors = np.random.default_rng(index).uniform(0.05, 0.8, (len(INSTANCES), 3))
     v, u = np.mgrid[:size, :size] / size

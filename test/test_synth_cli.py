@@ -60,6 +60,8 @@ def test_a_set_its_sheet_and_the_rest_of_it(pourit, rooms, tmp_path):
     [
         (('--count', 1), 'composite needs --backgrounds'),
         (('--count', 1, '--backgrounds', 'nowhere'), 'nowhere: no such folder'),
+        (('--backgrounds', 'ROOMS', '--poured-from', 'tap'), '--poured-from is for backgrounds'),
+        (('--engine', 'background', '--poured-from', 'bucket'), "nothing pours from a 'bucket'"),
         (('--count', 1, '--backgrounds', '.'), 'holds no backgrounds'),
         (('--count', 1, '--backgrounds', 'ROOMS'), '--size asks for 320'),
         (('--count', 1, '--backgrounds', 'ROOMS', '--size', 96, '--split', 'val'), 'not val'),

@@ -59,10 +59,10 @@ def test_shapes_are_plausible(kind):
         assert 0 < s.floor < s.height
         assert 0.006 < s.rim_radius <= s.radius
         assert (np.diff(s.inner[:, 1]) >= 0).all()
-        # The wall has the stated thickness where it is straight and is nowhere inside out.
+        # The wall has the stated thickness where it is straight, and is nowhere inside out.
         at = 0.5 * (s.floor + s.height)
-        outer = np.interp(at, s.outer[:, 1], s.outer[:, 0])
-        assert outer > s.inner_radius(at)
+        face = s.outer[: s.outer[:, 1].argmax() + 1]
+        assert np.interp(at, face[:, 1], face[:, 0]) > s.inner_radius(at)
         for part in fittings(s):
             assert volume(part) > 0
             assert (edges(part) == 2).all()
@@ -116,6 +116,27 @@ def test_the_surface_of_an_upright_glass_is_a_disc():
     rim = np.hypot(*surface.vertices[:, :2].T) > (1 - 1e-5) * radius
     assert rim.sum() > 40
     assert moved[rim].max() == 0
+
+
+def test_taps_differ_in_nozzle_pipe_and_ribs():
+    taps = [random_shape('tap', k) for k in range(60)]
+    ribs = bent = heads = 0
+    for tap in taps:
+        line, radius = tap.pipe[:, :3], tap.pipe[:, 3]
+        np.testing.assert_allclose(line[0], [0, 0, 0.001])
+        # Behind the nozzle: beside the stream, which falls along +z here, there is none of it.
+        near = np.hypot(line[:, 0], line[:, 1]) < tap.radius
+        assert line[near][:, 2].max() < 0.002
+        assert 0.004 < radius.min() <= radius.max() < 0.02
+        assert tap.rim_radius < tap.radius
+        ribs += np.ptp(radius) > 0
+        bent += line[-1, 2] < 0
+        heads += tap.height > 0.041
+        (pipe,) = fittings(tap)
+        assert np.isfinite(pipe.vertices).all()
+    assert 10 < ribs < 40
+    assert 8 < bent < 35
+    assert heads > 15
 
 
 def test_an_empty_container_has_no_surface():

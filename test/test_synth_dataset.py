@@ -279,6 +279,10 @@ def test_plates_survive_the_disk_and_refuse_what_is_none(tmp_path, engine):
     np.testing.assert_array_equal(loaded.labels.depth, backdrop.labels.depth)
     np.testing.assert_array_equal(loaded.plate.glossy, backdrop.plate.glossy)
     assert loaded.scene.flow.seed == backdrop.scene.flow.seed
+    tap = flat_backdrop(5, 64, poured_from='tap')
+    assert backdrop.scene.source.shape.kind != 'tap'
+    save_plate(tmp_path / '4.npz', tap)
+    assert load_plate(tmp_path / '4.npz').scene.source.shape.kind == 'tap'
     tea = replace(backdrop.scene.liquid, absorption=(1.0, 2.0, 3.0))
     save_plate(tmp_path / '3.npz', replace(backdrop, scene=replace(backdrop.scene, liquid=tea)))
     with pytest.raises(PlateError, match='another version'):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from pourit_ros.errors import InputError
+from pourit_ros.synth.containers import SOURCES
 from pourit_ros.synth.description import PROPS, STYLES, Assets, landing_point
 from pourit_ros.synth.labels import truth
 from pourit_ros.synth.random_scenes import random_scene, reflowed
@@ -39,6 +40,18 @@ def test_a_scene_is_the_same_whenever_it_is_drawn():
         assert a.environment == b.environment
         np.testing.assert_array_equal(a.source.shape.outer, b.source.shape.outer)
         assert truth(reflowed(a, 3)) == truth(reflowed(b, 3))
+
+
+def test_a_scene_can_be_poured_from_something_else():
+    drawn = random_scene(5, 7, 'train', MAPS)
+    same = random_scene(5, 7, 'train', MAPS, poured_from=drawn.source.shape.kind)
+    assert truth(same) == truth(drawn)
+    for kind in SOURCES:
+        scenes = [random_scene(5, k, 'train', MAPS, poured_from=kind) for k in range(3)]
+        assert {s.source.shape.kind for s in scenes} == {kind}
+        assert len({tuple(landing_point(s)) for s in scenes}) == 3
+    with pytest.raises(InputError, match="nothing pours from a 'bucket'; sources: pet_bottle, "):
+        random_scene(5, 7, 'train', poured_from='bucket')
 
 
 def test_scenes_differ_by_seed_index_and_split():
