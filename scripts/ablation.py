@@ -5,7 +5,9 @@
         --encoder-init mobilenet_v2_imagenet.npz [--only weak weak-no_twin] [-- --device cuda]
 
 Each run is OUT/NAME-SEED: recipe.yaml, the run, the scores of each set. Runs that have scores are
-not repeated, ones that were cut off go on. OUT/ablation.csv has a row for each that is there.
+not repeated, ones that were cut off go on. OUT/ablation.csv has a row for each that is there,
+OUT/ablation.jpg a row for each that was asked for: pictures of the sets, true outline amber, mask
+blue.
 """
 
 import argparse
@@ -13,12 +15,22 @@ import csv
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import yaml
 
+from pourit_ros.perception import Segmenter
 from pourit_ros.resources import find_resource
+from pourit_ros.training.eval_pictures import draw_case
+from pourit_ros.training.eval_sets import load_eval_set
+from pourit_ros.training.evaluate import evaluate
+
+SHOWN = 4
+PANEL, SIDE = 320, 200
 
 # Name: recipe, what is changed in it, and (optionally) the share of the pairs that it sees.
 VARIANTS: dict[str, tuple[str, dict[str, Any], float]] = {
@@ -101,6 +113,31 @@ def run(name: str, seed: int, given: argparse.Namespace, extra: list[str]) -> No
     (folder / 'row.json').write_text(json.dumps(row))
 
 
+def sheet(sets: list[Path], weights: dict[str, Path]) -> np.ndarray:
+    """Draw a row for each weights file, with a few pictures of each set."""
+    rows = []
+    for name, file in weights.items():
+        segmenter = Segmenter.load(str(file))
+        tiles = []
+        for folder in sets:
+            whole = load_eval_set(folder)
+            wet = [item for item in whole.items if item.liquid]
+            some = tuple(wet[(2 * k + 1) * len(wet) // (2 * SHOWN)] for k in range(SHOWN))
+            for case in evaluate(segmenter, replace(whole, items=some)):
+                tile = draw_case(case, segmenter)[:, PANEL:]
+                write(tile, f'{case.score.iou:.2f}' if case.score else '')
+                tiles.append(cv2.resize(tile, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
+        title = np.zeros((28, SIDE * len(tiles), 3), np.uint8)
+        write(title, name)
+        rows += [title, np.hstack(tiles)]
+    return np.vstack(rows)
+
+
+def write(picture: np.ndarray, text: str) -> None:
+    """Put words into the upper left corner."""
+    cv2.putText(picture, text, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255, 255, 255), 2)
+
+
 def main() -> None:
     """Run what is asked for and write the table after each."""
     own, extra = sys.argv[1:], []
@@ -125,6 +162,11 @@ def main() -> None:
                 table = csv.DictWriter(file, list({key: None for row in rows for key in row}))
                 table.writeheader()
                 table.writerows(rows)
+    first = given.seeds[0]
+    weights = {n: given.out / f'{n}-{first}' / 'run' / 'weights.safetensors' for n in given.only}
+    cv2.imwrite(
+        str(given.out / 'ablation.jpg'), sheet([given.val, *given.test], weights)[..., ::-1]
+    )
 
 
 if __name__ == '__main__':
