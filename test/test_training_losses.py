@@ -162,6 +162,19 @@ def test_twin_contrast_believes_the_weights_it_starts_from():
     assert (arm / stream).item() == pytest.approx(0.01**0.7, rel=1e-4)
 
 
+def test_twin_contrast_learns_a_stream_from_its_middle():
+    difference = torch.zeros(1, 1, 5, 11)
+    difference[..., 1:4, 1:4] = difference[..., 1:4, 7:10] = 20.0
+    wet_cam = torch.where(difference > 0, -3.0, -9.0)
+    # One has a middle that is known, the other may be an arm.
+    wet_cam[..., 2, 2] = 5.0
+    wet_cam.requires_grad_()
+    dry_cam = torch.full((1, 1, 5, 11), -9.0)
+    twin_contrast(wet_cam, dry_cam, difference, (difference > 0).float()).backward()
+    edge, arm = wet_cam.grad[0, 0, 1, 2], wet_cam.grad[0, 0, 1, 8]
+    assert edge < 5 * arm < 0
+
+
 def test_twin_contrast_tells_liquid_from_what_moved():
     """A feature that changed in both pictures is no liquid, one that is in the wet one alone is.
 
@@ -184,7 +197,7 @@ def test_twin_contrast_tells_liquid_from_what_moved():
         twin_contrast(wet_cam, dry_cam, difference, coverage).backward()
         optimiser.step()
     bottle, liquid = logits.detach().sigmoid().tolist()
-    assert bottle < 0.35
+    assert bottle < 0.4
     assert liquid > 0.9
 
 

@@ -67,10 +67,12 @@ def twin_contrast(
         + mean_C w BCE(c₊, t) + dice(p, t, w),  w = min(1, b / t)^TRUST in C
 
     b is the `belief` of the weights that a fine-tuning started from: what has learnt to see
-    liquid elsewhere tells it from an arm that moved. Without them b = σ(c₊), held constant: the
-    same thing in C of both then settles near 0.3 instead of 0.5 (TRUST 0), while nothing holds
-    liquid down. That weight is the generalised cross-entropy's (Zhang and Sabuncu, NeurIPS 2018,
-    q = TRUST), for soft targets; but a network that trusts itself can talk itself into the arm.
+    liquid elsewhere tells it from an arm that moved. Without them b is the largest σ(c₊) of the
+    3 × 3 cells around, held constant: the same thing in C of both then settles near 0.3 instead
+    of 0.5 (TRUST 0), while nothing holds liquid down, and a stream that is seen in its middle is
+    learnt up to its edges. That weight is the generalised cross-entropy's (Zhang and Sabuncu,
+    NeurIPS 2018, q = TRUST), for soft targets and neighbours; but a network that trusts itself
+    can talk itself into the arm.
 
     In the dice (see `mask_loss`), t = 0 and w = 1 where d < SAME. A mean over all of the
     background takes little notice of a few cells beside the stream, a bottle's neck; it does.
@@ -86,7 +88,7 @@ def twin_contrast(
     p = wet_cam.sigmoid()
     fitted = F.binary_cross_entropy_with_logits(wet_cam, coverage, reduction='none')
     started = belief is not None
-    belief = p.detach() if belief is None else belief
+    belief = F.max_pool2d(p.detach(), 3, 1, 1) if belief is None else belief
     trust = (belief / coverage.clamp_min(1e-3)).clamp(max=1) ** TRUST
     loss = (
         2 * _mean(F.softplus(wet_cam), same)
