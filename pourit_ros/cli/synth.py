@@ -150,14 +150,14 @@ def _engine(
             )
         plates = tuple(find_plates(backgrounds))
         return CompositeEngine(plates, seed, split, size, container, target)
+    from ..synth.random_scenes import check_source
+
     assets = Assets.find(environment_maps)
+    check_source(poured_from)
     _require('mitsuba', 'pyoidn')
     from ..synth.engines import BackgroundEngine, PathtraceEngine
 
     chosen = BackgroundEngine if name is EngineName.background else PathtraceEngine
-    from ..synth.random_scenes import check_source
-
-    check_source(poured_from)
     return chosen(seed, split, size, assets, poured_from)
 
 
