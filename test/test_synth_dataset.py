@@ -15,6 +15,7 @@ from synth_plates import flat_backdrop, save_plates
 from pourit_ros.bench.chain import load_pours, measure_chain
 from pourit_ros.geometry import Container, Pose
 from pourit_ros.geometry.stream import GRAVITY
+from pourit_ros.perception.segmentation import Segmentation
 from pourit_ros.scenes import load_pourit_scene, load_pourit_segmentation
 from pourit_ros.synth.composite import composite
 from pourit_ros.synth.dataset import DatasetError, make_dataset
@@ -406,3 +407,31 @@ def test_the_chain_finds_the_landing_point(made):
     assert exact['refused'] <= 2
     assert exact['landing_error_mm_p50'] < 4
     assert exact['landing_error_mm_p50'] < noisy['landing_error_mm_p50'] < 25
+
+
+def test_the_chain_asks_the_network_where_the_poses_tell(made):
+    pours = load_pours(made)
+
+    class Eyes:
+        def __init__(self, pours):
+            self.asked = iter(pours)
+            self.regions = []
+
+        def segment(self, rgb, region=None):
+            pour = next(self.asked)
+            np.testing.assert_array_equal(rgb, pour.frame.color)
+            assert rgb.any()
+            self.regions.append(region)
+            blind = pour is pours[0]
+            mask = pour.mask & (not blind)
+            return Segmentation(float(not blind), not blind, mask.astype(np.float32), mask)
+
+    eyes = Eyes(pours)
+    *_, seen = measure_chain(pours, 'axis', 'exact', segmenter=eyes)
+    *_, true = measure_chain(pours[1:], 'axis', 'exact')
+    assert len(eyes.regions) == len(pours)
+    assert all(r is not None for r in eyes.regions)
+    assert min((r.x1 - r.x0) * (r.y1 - r.y0) for r in eyes.regions) < 0.7 * SIZE**2
+    assert seen.refused['no liquid was seen'] == 1
+    # Each pour has poses of its own seed, none here.
+    np.testing.assert_allclose(seen.landing, true.landing)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The geometry chain of `pourit lift` on synthetic pours with true masks."""
+"""The chain of `pourit lift` on synthetic pours, with true masks or those of a network."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..geometry import Container, NoiseModel, PinholeCamera, Pose
 from ..geometry.plane import PlaneMode
+from ..geometry.region import Region
 from ..geometry.stream import GRAVITY
 from ..perception.segmentation import Segmentation
-from ..pipeline import Frame, PourEstimate, PourEstimator, lift_frame
+from ..pipeline import Frame, PourEstimate, PourPipeline, SegmenterLike
 from ..synth.records import RecordError, read_image, read_meta, written
 from .geometry import CHI2_95_2D
 
@@ -62,6 +63,17 @@ class Pour:
         seen = frame.camera.project(T_cam_base.apply(lowest))[0]
         nearest = line[np.argmin(((pixels - seen) ** 2).sum(axis=1))]
         return float(np.linalg.norm(nearest - self.target.mouth_in(frame.T_base_target)))
+
+
+@dataclass(frozen=True, eq=False)
+class TrueMask:
+    """In place of a network: has seen all of the stream, and nothing else."""
+
+    mask: NDArray[np.bool_]
+
+    def segment(self, rgb: NDArray[np.uint8], region: Region | None = None) -> Segmentation:
+        """Return the mask, whatever the picture shows."""
+        return Segmentation(1.0, True, self.mask.astype(np.float32), self.mask)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,9 +131,16 @@ def load_pours(folder: Path, limit: int | None = None) -> list[Pour]:
 
 
 def measure_chain(
-    pours: list[Pour], plane: PlaneMode, noise: str, seed: int = 0
+    pours: list[Pour],
+    plane: PlaneMode,
+    noise: str,
+    seed: int = 0,
+    segmenter: SegmenterLike | None = None,
 ) -> Iterator[ChainResult | None]:
-    """Measure all pours; yields None for each, then the result."""
+    """Measure all pours; yields None for each, then the result.
+
+    `segmenter` looks where the (noisy) poses tell it to; None: true masks.
+    """
     position, angle = POSE_NOISE[noise]
     told = replace(
         NoiseModel(), position=max(position, LEAST_NOISE[0]), angle=max(angle, LEAST_NOISE[1])
@@ -135,8 +154,10 @@ def measure_chain(
             for pose in (pour.frame.T_cam_source, pour.frame.T_base_target)
             if pose is not None
         )
-        estimate = _estimate(pour, plane, told, source, target)
-        if estimate.reason:
+        estimate = _estimate(pour, plane, told, source, target, segmenter)
+        if not estimate.present:
+            refused['no liquid was seen'] += 1
+        elif estimate.reason:
             # Measured numbers apart, the same reason.
             reason = re.sub(r'\d[\d.]* (deg|mm|px)', r'... \1', estimate.reason.split(' (')[0])
             refused[reason] += 1
@@ -148,13 +169,18 @@ def measure_chain(
 
 
 def _estimate(
-    pour: Pour, plane: PlaneMode, noise: NoiseModel, T_cam_source: Pose, T_base_target: Pose
+    pour: Pour,
+    plane: PlaneMode,
+    noise: NoiseModel,
+    T_cam_source: Pose,
+    T_base_target: Pose,
+    segmenter: SegmenterLike | None,
 ) -> PourEstimate:
-    frame = replace(pour.frame, T_cam_source=T_cam_source)
-    seen = Segmentation(1.0, True, pour.mask.astype(np.float32), pour.mask)
-    observation = lift_frame(frame, seen, pour.source, plane, noise)
-    estimator = PourEstimator(pour.target, noise)
-    return estimator.estimate(observation, frame.T_base_cam, T_base_target)
+    frame = replace(pour.frame, T_cam_source=T_cam_source, T_base_target=T_base_target)
+    pipeline = PourPipeline(
+        segmenter or TrueMask(pour.mask), pour.source, pour.target, plane, noise
+    )
+    return pipeline(frame)[1]
 
 
 def _score(pour: Pour, estimate: PourEstimate) -> tuple[float, float, float, float]:
@@ -204,7 +230,7 @@ def _load(folder: Path, stem: str) -> Pour | None:
     frame = Frame(
         stamp_ns=0,
         name=stem,
-        color=np.zeros((height, width, 3), np.uint8),
+        color=read_image(folder / f'{stem}_pos_rgb.jpg'),
         camera=PinholeCamera.from_matrix(_matrix(folder / f'{stem}_camK.txt'), width, height),
         depth=depth,
         # In the published convention, so that `z_axis` means what it means there.

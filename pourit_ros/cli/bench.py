@@ -61,25 +61,33 @@ def chain(
     folder: Annotated[Path, typer.Argument(metavar='DIR', help='A folder of pourit synth.')],
     limit: Annotated[int | None, typer.Option(min=1, help='Measure so many pours.')] = None,
     seed: Annotated[int, typer.Option(min=0, help='Seed of the pose noise.')] = 0,
+    weights: Annotated[
+        str | None,
+        typer.Option(help='Masks of these weights (default, weak or a file); without: true ones.'),
+    ] = None,
     json_file: Annotated[
         Path | None, typer.Option('--json', help='Also write the figures here.')
     ] = None,
 ) -> None:
-    """How well `pourit lift` does on synthetic pours with true masks.
+    """How well `pourit lift` does on synthetic pours, with true masks or those of a network.
 
     One row for each way to find the pouring plane and each noise (one sigma, each axis) of the
     source's and the target's pose: error of the landing point, error of the distance, how often
     the truth lies in the stated 95 % region.
 
     Example: pourit bench chain pours --json chain.json
+
+    Example: pourit bench chain val --weights default
     """
     from ..bench.chain import PLANES, POSE_NOISE, load_pours, measure_chain
+    from ..perception import Segmenter
 
+    segmenter = None if weights is None else Segmenter.load(weights)
     pours = load_pours(folder, limit)
     rows = []
     for plane in PLANES:
         for noise in POSE_NOISE:
-            run = measure_chain(pours, plane, noise, seed)
+            run = measure_chain(pours, plane, noise, seed, segmenter)
             *_, result = track(run, f'{plane}, {noise}', len(pours) + 1)
             assert result is not None
             rows.append(result.summary())
