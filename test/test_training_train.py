@@ -439,6 +439,24 @@ def test_fine_tuning_starts_from_given_weights(labelled, fabric, tmp_path):
     assert end.metadata.mask_threshold == start.metadata.mask_threshold
 
 
+def test_fine_tuning_ends_half_way(labelled, fabric, tmp_path):
+    config = load_config('weak').with_run(1, 0)
+    config = replace(config, batch=replace(config.batch, pairs=1, crop=64))
+    run = Run([(labelled, 1.0)], labelled, tmp_path / 'run', init='default')
+    fit(config, run, fabric, False, lambda step, loss: None)
+    start, end = load_weights('default').model, load_weights(run.out / WEIGHTS).model
+    trained = Trainer(config, fabric, {'0:labelled': 'x'}, None, 'default')
+    trained.advance(Cropper(run.sets, config).batch(0))
+    moved = 0
+    for key, value in trained.average.state_dict().items():
+        if key.startswith('presence.'):
+            continue
+        middle = 0.5 * (value + start.state_dict()[key])
+        torch.testing.assert_close(end.state_dict()[key], middle, rtol=1e-4, atol=1e-7)
+        moved += int(not torch.equal(value, start.state_dict()[key]))
+    assert moved > 10
+
+
 def test_command_line(labelled, tmp_path, tmp_path_factory, monkeypatch, capsys):
     def call(*arguments):
         monkeypatch.setattr('sys.argv', ['pourit', 'train', *map(str, arguments)])

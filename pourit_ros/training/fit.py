@@ -23,6 +23,7 @@ from .calibration import Calibration, calibrate
 from .config import TrainConfig
 from .data_sets import DataError, DataSet, fingerprint
 from .monitor import Monitor
+from .networks import keep_start
 from .trainer import Trainer, TrainingError
 
 CHECKPOINT = 'checkpoint.ckpt'
@@ -56,7 +57,8 @@ def fit(
 ) -> Calibration | None:
     """Train, calibrate, write `weights.safetensors` into the run's folder.
 
-    The folder holds a checkpoint while training runs; `resume` goes on from it. `progress` is
+    The folder holds a checkpoint while training runs; `resume` goes on from it. Weights that
+    were started from others (`init`) end half-way between the two, see `keep_start`. `progress` is
     told the step and a running mean of the loss. Returns the calibration; None for the published
     network, whose thresholds are part of the method, and on all processes but the first. Raises
     TrainingError, ConfigError, DataError, WeightsError.
@@ -100,6 +102,8 @@ def fit(
 
 def _finish(trainer: Trainer, run: Run) -> Calibration | None:
     network = trainer.average.cpu().eval()
+    if run.init is not None:
+        keep_start(network, load_weights(run.init)[0])
     metadata = _metadata(trainer.config, run, trainer.data)
     if not isinstance(network, LiquidClassifier):
         save_weights(run.out / WEIGHTS, network, metadata)
@@ -117,7 +121,8 @@ def _metadata(config: TrainConfig, run: Run, data: dict[str, str]) -> WeightsMet
     start = 'random weights' if run.encoder_init is None else f'ImageNet ({run.encoder_init.name})'
     if run.init is not None:
         before = load_weights(run.init).metadata
-        mask, licence, start = before.mask_threshold, before.licence, before.origin
+        mask, licence = before.mask_threshold, before.licence
+        start = f'{before.recipe} ({before.origin}) and averaged with it'
     sets = ', '.join(f'{name} {digest}' for name, digest in data.items())
     recipe = f'{config.name}, {config.optimiser.steps} steps, seed {config.seed}, data: {sets}'
     return WeightsMetadata(
