@@ -16,7 +16,7 @@ from pourit_ros.perception.weights import WeightsMetadata, load_weights, save_we
 from pourit_ros.synth.dataset import make_dataset
 from pourit_ros.synth.engines import CompositeEngine
 from pourit_ros.training.batches import Cropper
-from pourit_ros.training.calibration import best_split, calibrate, platt, steady_threshold
+from pourit_ros.training.calibration import calibrate, platt, recall_first, steady_threshold
 from pourit_ros.training.config import ConfigError, load_config
 from pourit_ros.training.data_sets import DataError, RenderedPairs, fingerprint, open_data
 from pourit_ros.training.fit import CHECKPOINT, WEIGHTS, Run, fit, make_fabric
@@ -324,7 +324,19 @@ def test_platt_of_separated_scores_is_finite():
 
 def test_split_by_hand():
     wet, dry = np.array([0.9, 0.8, 0.3]), np.array([0.1, 0.3])
-    assert best_split(wet, dry) == pytest.approx(0.55)
+    assert recall_first(wet, dry) == pytest.approx(0.55)
+
+
+def test_split_takes_recall_for_few_false_alarms():
+    dry = np.r_[np.linspace(0.01, 0.2, 96), 0.5, 0.6, 0.7, 0.8]
+    # 0.4 is worth all four alarms, 0.15 not the five that it would cost.
+    assert recall_first(np.array([0.9, 0.4, 0.15]), dry) == pytest.approx(0.3)
+    # Nothing is won below 0.65: fewer alarms instead.
+    assert recall_first(np.array([0.9, 0.65, 0.15]), dry) == pytest.approx(0.625)
+    # Where they can be told apart, half-way.
+    assert recall_first(np.array([0.9, 0.8]), np.array([0.1, 0.2])) == pytest.approx(0.5)
+    # One false alarm of two cannot be helped.
+    assert recall_first(np.array([0.4]), np.array([0.1, 1.0])) == pytest.approx(0.25)
 
 
 def test_a_threshold_near_a_half_is_kept_where_another_is_hardly_better():

@@ -16,6 +16,8 @@ from ..perception.weights import WeightsMetadata
 from .data_sets import DataSet
 from .metrics import auroc, overlap
 
+# Of pictures without liquid, so many may be taken for ones with it.
+FALSE_ALARMS = 0.05
 _THRESHOLDS = np.round(np.arange(0.1, 0.96, 0.05), 2)
 
 
@@ -75,12 +77,19 @@ def platt(
     return float(x[0]), float(x[1])
 
 
-def best_split(wet: npt.NDArray[np.floating], dry: npt.NDArray[np.floating]) -> float:
-    """Return the threshold of highest balanced accuracy: the middle of the best gap."""
+def recall_first(wet: npt.NDArray[np.floating], dry: npt.NDArray[np.floating]) -> float:
+    """Return the threshold of highest recall that keeps false alarms to `FALSE_ALARMS`.
+
+    A stream that is overlooked is poured on; a false alarm shows. Of thresholds with that recall
+    the one with the fewest false alarms, in the middle of its gap.
+    """
     scores = np.unique(np.r_[0.0, wet, dry, 1.0])
     middles = (scores[1:] + scores[:-1]) / 2
-    accuracy = (wet > middles[:, None]).mean(1) - (dry > middles[:, None]).mean(1)
-    best = np.flatnonzero(accuracy == accuracy.max())
+    recall = (wet > middles[:, None]).mean(1)
+    alarms = (dry > middles[:, None]).mean(1)
+    allowed = alarms <= max(FALSE_ALARMS, alarms.min())
+    allowed &= recall == recall[allowed].max()
+    best = np.flatnonzero(allowed & (alarms == alarms[allowed].min()))
     return float(middles[best[len(best) // 2]])
 
 
@@ -108,8 +117,8 @@ def calibrate(
     """Set the network's presence scale and bias, and choose both thresholds of the metadata.
 
     Pictures go through the `Segmenter` as they do at work: letterboxed to `input_size`, masks at
-    the pictures' resolution and cleaned. The presence threshold has the highest balanced
-    accuracy. The mask threshold is the `steady_threshold` of the wet pictures in which liquid is
+    the pictures' resolution and cleaned. The presence threshold is that of `recall_first`. The
+    mask threshold is the `steady_threshold` of the wet pictures in which liquid is
     found with it (coverage ≥ 1/2 is liquid); without masks it stays what the metadata says.
 
     `held_out` has pictures with and without liquid (`has_both`).
@@ -133,7 +142,7 @@ def calibrate(
     network.presence.scale.data.fill_(scale)
     network.presence.bias.data.fill_(bias)
     wet, dry = (1 / (1 + np.exp(-(scale * s + bias))) for s in (wet, dry))
-    split = best_split(wet, dry)
+    split = recall_first(wet, dry)
     chosen = replace(metadata, presence_threshold=round(split, 4))
     iou = None
     if overlaps:
