@@ -213,11 +213,12 @@ def _landing_covariances(
     T_base_target: Pose,
     noise: NoiseModel,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Covariance (3, 3) of landing point and of offset: fit, source pose and target pose."""
+    """Covariance (3, 3) of landing point and of offset: fit, stream, source and target pose."""
     mouth, axis = target.mouth_in(T_base_target), target.axis_in(T_base_target)
     base = _landing(fit.parameters, fit.top, plane, mouth, axis)
     J = _parameter_jacobian(fit, plane, mouth, axis)
     covariance = J @ fit.covariance @ J.T
+    covariance = covariance + noise.stream**2 * (np.eye(3) - np.outer(axis, axis))
     if lifted_on is not None:
         columns = []
         for step in np.diag([1e-3, 1e-2]):

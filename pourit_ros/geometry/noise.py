@@ -14,10 +14,13 @@ class NoiseModel:
 
     `pixel`: of the mask's centre line, px, with `correlation` px along it (neighbouring rows of a
     mask err together); `position` (m, per axis) and `angle` (rad, per axis): of the source and
-    the target pose.
+    the target pose; `stream` (m): of the landing point, each way in the rim's plane, about where
+    a free fall lands, for liquid ripples, spreads into sheets and breaks into drops.
     """
 
     pixel: float = 1.0
     correlation: float = 8.0
     position: float = 0.005
     angle: float = float(np.radians(2.0))
+    # With it 95 % regions hold 93 to 98 % of path-traced pours, see `pourit bench chain`.
+    stream: float = 0.0015
