@@ -39,6 +39,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any], float]] = {
     'default-tenth_of_the_data': ('default', {}, 0.1),
     'default-with_twins': ('default', {'loss': {'twin': 1.0}}, 1.0),
     'default-one_scale': ('default', {'batch': {'scales': [1.0, 1.0]}}, 1.0),
+    'default-one_look': ('default', {'batch': {'look': 0.0}}, 1.0),
     'default-random_start': ('default', {'optimiser': {'frozen': 0}, 'start': None}, 1.0),
     'default-mit_b0': (
         'default',
@@ -49,6 +50,15 @@ VARIANTS: dict[str, tuple[str, dict[str, Any], float]] = {
     'weak-no_twin': ('weak', {'loss': {'twin': 0.0}}, 1.0),
     'weak-labels_only': ('weak', {'loss': {'twin': 0.0, 'contrast': 0.0}}, 1.0),
     'weak-no_contrast': ('weak', {'loss': {'contrast': 0.0}}, 1.0),
+    # The losses of `published` on this network: what its method makes of the same data.
+    'weak-published_losses': (
+        'weak',
+        {
+            'network': {'sharpness': 30.0},
+            'loss': {'twin': 0.0, 'contrast': 1.0, 'contrast_band': [0.7, 0.7]},
+        },
+        1.0,
+    ),
     'weak-area': ('weak', {'loss': {'twin': 0.0, 'contrast': 0.0, 'area': 1.0}}, 1.0),
     'weak-nearly_mean_pooling': ('weak', {'network': {'sharpness': 0.5}}, 1.0),
     'weak-nearly_max_pooling': ('weak', {'network': {'sharpness': 30.0}}, 1.0),
@@ -86,6 +96,9 @@ def run(name: str, seed: int, given: argparse.Namespace, extra: list[str]) -> No
     changes = dict(changes)
     start = changes.pop('start', given.encoder_init)
     recipe = yaml.safe_load(find_resource(f'config/train/{base}.yaml').read_text())
+    # A shorter run has a shorter time without contrast.
+    share_of_run = given.steps / recipe['optimiser']['steps']
+    recipe['loss']['contrast_after'] = round(share_of_run * recipe['loss']['contrast_after'])
     (folder / 'recipe.yaml').write_text(yaml.safe_dump(merged(recipe, changes)))
     result = folder / 'run' / 'weights.safetensors'
     pourit = [sys.executable, '-m', 'pourit_ros.cli.main']
