@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher, LifecycleState
 from rclpy.lifecycle import TransitionCallbackReturn as Transition
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -104,6 +105,14 @@ class ManagedNode(LifecycleNode):
     def send_raw(self, name: str, data: bytes) -> None:
         """Publish a message that is serialised already."""
         self._outputs[name].publish(data)
+
+    def wait_until_delivered(self, timeout: float) -> None:
+        """Wait until reliable subscriptions have what was sent, at most `timeout` s an output.
+
+        What a process has not delivered when it ends is lost.
+        """
+        for publisher in self._outputs.values():
+            publisher.wait_for_all_acked(Duration(seconds=timeout))
 
     def subscription_counts(self) -> dict[str, int]:
         """Matched subscriptions by output."""

@@ -28,6 +28,8 @@ QUEUE = 10
 HOPELESS = 3
 # At recorded speed: how long the last image may still be worked on.
 LINGER = 5.0
+# How long subscribers may take for what was played to them last, s.
+DELIVERY = 2.0
 # How often a wait looks whether it is over: for subscribers, which nothing announces.
 POLL = 0.02
 REPORT_EVERY = 5.0
@@ -198,6 +200,7 @@ class BagPlayer(ManagedNode):
         if last is not None and self.count_publishers(ANSWER.name):
             lockstep = self.value('rate') == 0
             self._wait_for_answer(last, self.value('answer_timeout') if lockstep else LINGER)
+        self.wait_until_delivered(DELIVERY)
         self._print_progress()
 
     def _publish(self, step: Step) -> None:
