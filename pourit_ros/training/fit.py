@@ -102,9 +102,10 @@ def fit(
 
 def _finish(trainer: Trainer, run: Run) -> Calibration | None:
     network = trainer.average.cpu().eval()
-    if run.init is not None:
-        keep_start(network, load_weights(run.init)[0])
-    metadata = _metadata(trainer.config, run, trainer.data)
+    before = None if run.init is None else load_weights(run.init)
+    if before is not None:
+        keep_start(network, before.model)
+    metadata = _metadata(trainer.config, run, trainer.data, before and before.metadata)
     if not isinstance(network, LiquidClassifier):
         save_weights(run.out / WEIGHTS, network, metadata)
         return None
@@ -113,14 +114,15 @@ def _finish(trainer: Trainer, run: Run) -> Calibration | None:
     return calibration
 
 
-def _metadata(config: TrainConfig, run: Run, data: dict[str, str]) -> WeightsMetadata:
+def _metadata(
+    config: TrainConfig, run: Run, data: dict[str, str], before: WeightsMetadata | None
+) -> WeightsMetadata:
     """What the weights file says of itself; thresholds are those of the start until calibrated."""
     presence, mask, licence = 0.5, 0.5, 'Apache-2.0'
     if config.network['architecture'] == 'published_network':
         mask = 0.7
     start = 'random weights' if run.encoder_init is None else f'ImageNet ({run.encoder_init.name})'
-    if run.init is not None:
-        before = load_weights(run.init).metadata
+    if before is not None:
         mask, licence = before.mask_threshold, before.licence
         start = f'{before.recipe} ({before.origin}) and averaged with it'
     sets = ', '.join(f'{name} {digest}' for name, digest in data.items())

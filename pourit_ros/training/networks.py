@@ -56,8 +56,8 @@ def start_from(network: Network, encoder_init: Path | None, init: str | None) ->
 def keep_start(network: Network, start: Network) -> None:
     """Move the weights half-way back to those that a fine-tuning started from.
 
-    Half-way between the two, networks are better than either on new pictures, and hardly worse
-    on old ones (Wortsman et al., 'Robust fine-tuning of zero-shot models', CVPR 2022, α = 0.5).
+    Half-way between the two, networks are as good or better on what they were tuned to, and lose
+    less elsewhere (Wortsman et al., 'Robust fine-tuning of zero-shot models', CVPR 2022, α = 0.5).
     """
     before = start.state_dict()
     with torch.no_grad():
