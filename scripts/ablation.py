@@ -4,10 +4,10 @@
     python scripts/ablation.py OUT --data pours --val val --test real_dev --steps 600 --seeds 0 1 \
         --encoder-init mobilenet_v2_imagenet.npz [--only weak weak-no_twin] [-- --device cuda]
 
-Each run is OUT/NAME-SEED: recipe.yaml, the run, the scores of each set. Runs that have scores are
-not repeated, ones that were cut off go on. OUT/ablation.csv has a row for each that is there,
-OUT/ablation.jpg a row for each that was asked for: pictures of the sets, true outline amber, mask
-blue.
+Each run is OUT/NAME-SEED: recipe.yaml, what it learns from, the run, the scores of each set. Runs
+that have scores are not repeated, ones that were cut off go on. OUT/ablation.csv has a row for
+each that is there, OUT/ablation.jpg a row for each that was asked for: pictures of the sets, true
+outline amber, mask blue.
 """
 
 import argparse
@@ -15,7 +15,8 @@ import csv
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import cv2
 import numpy as np
 import yaml
 
+from pourit_ros.labels_csv import LabelledFrame, write_labels
 from pourit_ros.perception import Segmenter
 from pourit_ros.resources import find_resource
 from pourit_ros.training.eval_pictures import draw_case
@@ -32,36 +34,98 @@ from pourit_ros.training.evaluate import evaluate
 SHOWN = 4
 PANEL, SIDE = 320, 200
 
-# Name: recipe, what is changed in it, and (optionally) the share of the pairs that it sees.
-VARIANTS: dict[str, tuple[str, dict[str, Any], float]] = {
-    'default': ('default', {}, 1.0),
-    'default-half_the_data': ('default', {}, 0.5),
-    'default-tenth_of_the_data': ('default', {}, 0.1),
-    'default-with_twins': ('default', {'loss': {'twin': 1.0}}, 1.0),
-    'default-one_scale': ('default', {'batch': {'scales': [1.0, 1.0]}}, 1.0),
-    'default-one_look': ('default', {'batch': {'look': 0.0}}, 1.0),
-    'default-random_start': ('default', {'optimiser': {'frozen': 0}, 'start': None}, 1.0),
-    'default-mit_b0': (
+# Files of a pair that training reads.
+PAIR = ('_pos_rgb.jpg', '_neg_rgb.jpg', '_mask_visible.png', '_meta.json')
+# Props that do not look like a stream.
+PLAIN = {'box', 'drips'}
+
+Choice = Callable[[argparse.Namespace], list[Path]]
+
+
+def metas(folder: Path) -> list[Path]:
+    """List the pairs of a set by their `_meta.json`."""
+    return sorted(folder.resolve().glob('*_meta.json'))
+
+
+def every_pair(given: argparse.Namespace) -> list[Path]:
+    """All of --data."""
+    return metas(given.data)
+
+
+def first(share: float) -> Choice:
+    """The first of --data."""
+    return lambda given: metas(given.data)[: round(share * len(metas(given.data)))]
+
+
+def by_props(hard: bool) -> Choice:
+    """Scenes with, or as many without, what looks like a stream: straws, cables, wet trails."""
+
+    def chosen(given: argparse.Namespace) -> list[Path]:
+        sides: dict[bool, list[Path]] = {True: [], False: []}
+        for meta in metas(given.data):
+            props = set(json.loads(meta.read_text())['props'])
+            sides[bool(props - PLAIN)].append(meta)
+        return sides[hard][: min(len(side) for side in sides.values())]
+
+    return chosen
+
+
+def by_rendering(path_traced: float) -> Choice:
+    """As many pairs as --path-traced has, so much of them from there, the rest from --data."""
+
+    def chosen(given: argparse.Namespace) -> list[Path]:
+        real = metas(given.path_traced)
+        count = round(path_traced * len(real))
+        return real[:count] + metas(given.data)[: len(real) - count]
+
+    return chosen
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A recipe, what is changed in its tables, which pairs it sees, and whether as pairs."""
+
+    recipe: str
+    changes: dict[str, Any] = field(default_factory=dict)
+    pairs: Choice = every_pair
+    paired: bool = True
+    random_start: bool = False
+
+
+VARIANTS = {
+    'default': Variant('default'),
+    'default-half_the_data': Variant('default', pairs=first(0.5)),
+    'default-tenth_of_the_data': Variant('default', pairs=first(0.1)),
+    'default-hard_negatives': Variant('default', pairs=by_props(hard=True)),
+    'default-no_hard_negatives': Variant('default', pairs=by_props(hard=False)),
+    'default-path_traced': Variant('default', pairs=by_rendering(1.0)),
+    'default-half_path_traced': Variant('default', pairs=by_rendering(0.5)),
+    'default-not_path_traced': Variant('default', pairs=by_rendering(0.0)),
+    'default-with_twins': Variant('default', {'loss': {'twin': 1.0}}),
+    'default-one_scale': Variant('default', {'batch': {'scales': [1.0, 1.0]}}),
+    'default-one_look': Variant('default', {'batch': {'look': 0.0}}),
+    'default-random_start': Variant('default', {'optimiser': {'frozen': 0}}, random_start=True),
+    'default-mit_b0': Variant(
         'default',
-        {'network': {'encoder': 'mit_b0'}, 'optimiser': {'frozen': 0}, 'start': None},
-        1.0,
+        {'network': {'encoder': 'mit_b0'}, 'optimiser': {'frozen': 0}},
+        random_start=True,
     ),
-    'weak': ('weak', {}, 1.0),
-    'weak-no_twin': ('weak', {'loss': {'twin': 0.0}}, 1.0),
-    'weak-labels_only': ('weak', {'loss': {'twin': 0.0, 'contrast': 0.0}}, 1.0),
-    'weak-no_contrast': ('weak', {'loss': {'contrast': 0.0}}, 1.0),
+    'weak': Variant('weak'),
+    'weak-no_twin': Variant('weak', {'loss': {'twin': 0.0}}),
+    'weak-labels_only': Variant('weak', {'loss': {'twin': 0.0, 'contrast': 0.0}}),
+    'weak-unpaired': Variant('weak', {'loss': {'twin': 0.0, 'contrast': 0.0}}, paired=False),
+    'weak-no_contrast': Variant('weak', {'loss': {'contrast': 0.0}}),
     # The losses of `published` on this network: what its method makes of the same data.
-    'weak-published_losses': (
+    'weak-published_losses': Variant(
         'weak',
         {
             'network': {'sharpness': 30.0},
             'loss': {'twin': 0.0, 'contrast': 1.0, 'contrast_band': [0.7, 0.7]},
         },
-        1.0,
     ),
-    'weak-area': ('weak', {'loss': {'twin': 0.0, 'contrast': 0.0, 'area': 1.0}}, 1.0),
-    'weak-nearly_mean_pooling': ('weak', {'network': {'sharpness': 0.5}}, 1.0),
-    'weak-nearly_max_pooling': ('weak', {'network': {'sharpness': 30.0}}, 1.0),
+    'weak-area': Variant('weak', {'loss': {'twin': 0.0, 'contrast': 0.0, 'area': 1.0}}),
+    'weak-nearly_mean_pooling': Variant('weak', {'network': {'sharpness': 0.5}}),
+    'weak-nearly_max_pooling': Variant('weak', {'network': {'sharpness': 30.0}}),
 }
 
 
@@ -73,18 +137,24 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return recipe
 
 
-def subset(data: Path, share: float, out: Path) -> Path:
-    """Link the first pairs of a set into a folder."""
-    if share == 1.0:
-        return data
-    metas = sorted(data.glob('*_meta.json'))
+def put_together(variant: Variant, given: argparse.Namespace, out: Path) -> Path:
+    """Link the pairs that a variant sees into a folder; unpaired, as pictures with labels."""
+    if variant.pairs is every_pair and variant.paired:
+        return Path(given.data)
     out.mkdir(exist_ok=True)
-    for meta in metas[: round(share * len(metas))]:
-        stem = meta.name.removesuffix('_meta.json')
-        for suffix in ('_pos_rgb.jpg', '_neg_rgb.jpg', '_mask_visible.png', '_meta.json'):
+    frames = []
+    for meta in variant.pairs(given):
+        # Sets count alike: a mixture needs the set's name as well.
+        own = meta.name.removesuffix(PAIR[-1])
+        stem = f'{meta.parent.name}_{own}'
+        for suffix in PAIR if variant.paired else PAIR[:2]:
             link = out / f'{stem}{suffix}'
             if not link.exists():
-                link.symlink_to(data.resolve() / link.name)
+                link.symlink_to(meta.with_name(own + suffix))
+        frames += [LabelledFrame(Path(stem + PAIR[0]), True)]
+        frames += [LabelledFrame(Path(stem + PAIR[1]), False)]
+    if not variant.paired:
+        write_labels(out, frames)
     return out
 
 
@@ -92,21 +162,20 @@ def run(name: str, seed: int, given: argparse.Namespace, extra: list[str]) -> No
     """Train and score one variant; leave its row in its folder."""
     folder = given.out / f'{name}-{seed}'
     folder.mkdir(parents=True, exist_ok=True)
-    base, changes, share = VARIANTS[name]
-    changes = dict(changes)
-    start = changes.pop('start', given.encoder_init)
-    recipe = yaml.safe_load(find_resource(f'config/train/{base}.yaml').read_text())
+    variant = VARIANTS[name]
+    recipe = yaml.safe_load(find_resource(f'config/train/{variant.recipe}.yaml').read_text())
     # A shorter run has a shorter time without contrast.
     share_of_run = given.steps / recipe['optimiser']['steps']
     recipe['loss']['contrast_after'] = round(share_of_run * recipe['loss']['contrast_after'])
-    (folder / 'recipe.yaml').write_text(yaml.safe_dump(merged(recipe, changes)))
+    (folder / 'recipe.yaml').write_text(yaml.safe_dump(merged(recipe, variant.changes)))
     result = folder / 'run' / 'weights.safetensors'
     pourit = [sys.executable, '-m', 'pourit_ros.cli.main']
     if not result.is_file():
         train = [*pourit, 'train', '--config', folder / 'recipe.yaml', '--out', folder / 'run',
-                 '--data', subset(given.data, share, folder / 'data'), '--val', given.val,
+                 '--data', put_together(variant, given, folder / 'data'), '--val', given.val,
                  '--steps', given.steps, '--seed', seed, *extra]  # fmt: skip
-        train += ['--encoder-init', start] if start else []
+        if given.encoder_init and not variant.random_start:
+            train += ['--encoder-init', given.encoder_init]
         train += ['--resume'] if (folder / 'run' / 'checkpoint.ckpt').exists() else []
         subprocess.run([str(word) for word in train], check=True)
     row: dict[str, Any] = {'variant': name, 'seed': seed, 'steps': given.steps}
@@ -159,6 +228,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('out', type=Path)
     parser.add_argument('--data', type=Path, required=True)
+    parser.add_argument('--path-traced', type=Path, help='a training set, for *path_traced')
     parser.add_argument('--val', type=Path, required=True)
     parser.add_argument('--test', type=Path, action='append', default=[])
     parser.add_argument('--encoder-init', type=Path)
@@ -166,6 +236,8 @@ def main() -> None:
     parser.add_argument('--seeds', type=int, nargs='+', default=[0])
     parser.add_argument('--only', nargs='+', choices=VARIANTS, default=list(VARIANTS))
     given = parser.parse_args(own)
+    if given.path_traced is None and any('path_traced' in name for name in given.only):
+        parser.error('variants *path_traced need --path-traced, or name others with --only')
     given.out.mkdir(parents=True, exist_ok=True)
     for seed in given.seeds:
         for name in given.only:
@@ -175,8 +247,8 @@ def main() -> None:
                 table = csv.DictWriter(file, list({key: None for row in rows for key in row}))
                 table.writeheader()
                 table.writerows(rows)
-    first = given.seeds[0]
-    weights = {n: given.out / f'{n}-{first}' / 'run' / 'weights.safetensors' for n in given.only}
+    seed = given.seeds[0]
+    weights = {n: given.out / f'{n}-{seed}' / 'run' / 'weights.safetensors' for n in given.only}
     cv2.imwrite(
         str(given.out / 'ablation.jpg'), sheet([given.val, *given.test], weights)[..., ::-1]
     )
