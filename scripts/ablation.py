@@ -2,7 +2,7 @@
 """Train variants of the recipes and score each, for the tables of docs/training.md.
 
     python scripts/ablation.py OUT --data pours --val val --test real_dev --steps 600 --seeds 0 1 \
-        --encoder-init mobilenet_v2_imagenet.npz [--only weak weak-no_twin] [-- --device cuda]
+        --encoder-init mobilenet_v2_imagenet.npz [--only weak weak-area] [-- --device cuda]
 
 Each run is OUT/NAME-SEED: recipe.yaml, what it learns from, the run, the scores of each set. Runs
 that have scores are not repeated, ones that were cut off go on. OUT/ablation.csv has a row for
@@ -94,7 +94,6 @@ class Variant:
 
 VARIANTS = {
     'default': Variant('default'),
-    'default-half_the_data': Variant('default', pairs=first(0.5)),
     'default-tenth_of_the_data': Variant('default', pairs=first(0.1)),
     'default-hard_negatives': Variant('default', pairs=by_props(hard=True)),
     'default-no_hard_negatives': Variant('default', pairs=by_props(hard=False)),
@@ -111,7 +110,6 @@ VARIANTS = {
         random_start=True,
     ),
     'weak': Variant('weak'),
-    'weak-no_twin': Variant('weak', {'loss': {'twin': 0.0}}),
     'weak-labels_only': Variant('weak', {'loss': {'twin': 0.0, 'contrast': 0.0}}),
     'weak-unpaired': Variant('weak', {'loss': {'twin': 0.0, 'contrast': 0.0}}, paired=False),
     'weak-no_contrast': Variant('weak', {'loss': {'contrast': 0.0}}),
