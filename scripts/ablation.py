@@ -74,9 +74,9 @@ def by_rendering(path_traced: float) -> Choice:
     """As many pairs as --path-traced has, so much of them from there, the rest from --data."""
 
     def chosen(given: argparse.Namespace) -> list[Path]:
-        real = metas(given.path_traced)
-        count = round(path_traced * len(real))
-        return real[:count] + metas(given.data)[: len(real) - count]
+        traced = metas(given.path_traced)
+        count = round(path_traced * len(traced))
+        return traced[:count] + metas(given.data)[: len(traced) - count]
 
     return chosen
 

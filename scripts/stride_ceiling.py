@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from pourit_ros.perception.letterbox import Letterbox
-from pourit_ros.training.eval_sets import load_eval_set
+from pourit_ros.training.eval_sets import load_eval_set, read_rgb, read_truth
 
 SIZE = 384
 STRIDES = (4, 8, 16)
@@ -39,8 +39,11 @@ def main() -> None:
     parser.add_argument('sets', type=Path, nargs='+')
     for folder in parser.parse_args().sets:
         whole = load_eval_set(folder)
-        files = [item.truth for item in whole.items if item.truth is not None]
-        masks = [cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) >= 128 for file in files]
+        masks = [
+            read_truth(item.truth, read_rgb(item.image).shape[:2])
+            for item in whole.items
+            if item.truth is not None
+        ]
         masks = [mask for mask in masks if mask.sum() >= whole.min_px]
         for stride in STRIDES:
             scores = np.array([ceilings(mask, stride) for mask in masks])
