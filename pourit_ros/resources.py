@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Find the package's data files (config/, models/) however it was installed."""
 
@@ -11,13 +12,14 @@ from pathlib import Path
 def find_resource(relative: str) -> Path:
     """Return the path of a shipped file such as 'config/containers.yaml'.
 
-    Looks in the source tree (development, `pip install -e`), then among the files that pip
-    installed, then under share/pourit_ros of every prefix on AMENT_PREFIX_PATH (colcon).
-    Raises FileNotFoundError.
+    Looks in the source tree (development, `pip install -e`), beside the package
+    (`pip install --target`), among the files that pip installed, then under share/pourit_ros of
+    every prefix on AMENT_PREFIX_PATH (colcon). Raises FileNotFoundError.
     """
-    source = Path(__file__).resolve().parents[1] / relative
-    if source.is_file():
-        return source
+    root = Path(__file__).resolve().parents[1]
+    for source in (root / relative, root / 'share' / 'pourit_ros' / relative):
+        if source.is_file():
+            return source
     try:
         installed = importlib.metadata.files('pourit_ros') or []
     except importlib.metadata.PackageNotFoundError:

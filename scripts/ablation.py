@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Train variants of the recipes and score each, for the tables of docs/training.md.
 
@@ -24,7 +25,7 @@ import cv2
 import numpy as np
 import yaml
 
-from pourit_ros.labels_csv import LabelledFrame, write_labels
+from pourit_ros.formats.labels_csv import LabelledFrame, write_labels
 from pourit_ros.perception import Segmenter
 from pourit_ros.resources import find_resource
 from pourit_ros.training.eval_pictures import draw_case
@@ -110,6 +111,17 @@ VARIANTS = {
         random_start=True,
     ),
     'weak': Variant('weak'),
+    # The losses of other papers, each with image labels and contrast off.
+    **{
+        f'weak-{name}': Variant('weak', {'loss': {'twin': 0.0, 'contrast': 0.0, **loss}})
+        for name, loss in {
+            'toco_ptc': {'patch_contrast': 0.2},
+            'toco_ctc': {'class_contrast': 0.5},
+            'usage': {'usage': 1.0},
+            'ppl_implicit': {'patches': 1.0},
+            'ppl_explicit': {'explicit_patches': 1.0},
+        }.items()
+    },
     'weak-labels_only': Variant('weak', {'loss': {'twin': 0.0, 'contrast': 0.0}}),
     'weak-unpaired': Variant('weak', {'loss': {'twin': 0.0, 'contrast': 0.0}}, paired=False),
     'weak-no_contrast': Variant('weak', {'loss': {'contrast': 0.0}}),
@@ -197,7 +209,7 @@ def sheet(sets: list[Path], weights: dict[str, Path]) -> np.ndarray:
     """Draw a row for each weights file, with a few pictures of each set."""
     rows = []
     for name, file in weights.items():
-        segmenter = Segmenter.load(str(file))
+        segmenter = Segmenter(str(file))
         tiles = []
         for folder in sets:
             whole = load_eval_set(folder)

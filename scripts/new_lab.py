@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Record a lab that no shipped weights know: bags to learn from, and labelled pictures to test on.
 
@@ -21,7 +22,7 @@ import numpy as np
 
 from pourit_ros.bags.make import write_pour_bag
 from pourit_ros.files import result_folder
-from pourit_ros.synth.sequence import PourFrame, PourPlan, pour_sequence
+from pourit_ros.synth.sets.sequence import PourFrame, PourPlan, pour_sequence
 
 SIZE, RATE = (480, 360), 8.0
 LEARN = {
@@ -94,7 +95,7 @@ if __name__ == '__main__':
     parser.add_argument('out', type=Path)
     parser.add_argument('--bright', action='store_true', help='well lit and in focus')
     given = parser.parse_args()
-    with result_folder(given.out) as out:
+    with result_folder(given.out, 'new_lab') as out:
         record(out / 'learn', LEARN, given.bright)
         record(out / 'hold_out', HOLD_OUT, given.bright)
         draw_test(out / 'test', given.bright)

@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Write the generated tables of docs/nodes.md: topics of the contract, parameters of the nodes.
 
@@ -16,10 +17,24 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from pourit_ros.bags.feed import NAMES
 from pourit_ros.bags.topics import TYPES
-from pourit_ros.messages.contract import DIAGNOSTICS, MONITOR, PERCEPTION, Topic
-from pourit_ros.nodes import monitor_node, perception_node, player_node, recorder_node
-from pourit_ros.nodes.bag_feed import NAMES
+from pourit_ros.messages.contract import (
+    CONTROLLER,
+    DIAGNOSTICS,
+    MONITOR,
+    PERCEPTION,
+    SIMULATOR,
+    Topic,
+)
+from pourit_ros.nodes import (
+    controller_parameters,
+    monitor_node,
+    perception_node,
+    player_node,
+    recorder_node,
+    simulator_node,
+)
 from pourit_ros.nodes.base import COMMON
 from pourit_ros.nodes.parameters import Parameter
 
@@ -32,6 +47,13 @@ CLOCK = Topic('/clock', 'rosgraph_msgs/msg/Clock', 'time of the recording; with 
 TOPICS = {
     ('liquid_perception', 'publishes'): (*PERCEPTION, DIAGNOSTICS),
     ('pour_monitor', 'publishes'): (*MONITOR, DIAGNOSTICS),
+    ('pour_controller', 'publishes'): (*CONTROLLER, DIAGNOSTICS),
+    ('pour_simulator', 'publishes'): (
+        *SIMULATOR,
+        simulator_node.TF,
+        simulator_node.CLOCK,
+        DIAGNOSTICS,
+    ),
     ('bag_player', 'publishes'): (*PLAYED, CLOCK, DIAGNOSTICS),
     ('recorder', 'subscribes'): (recorder_node.CAMERA_INFO, *PERCEPTION, *MONITOR, DIAGNOSTICS),
     ('recorder', 'publishes'): (DIAGNOSTICS,),
@@ -39,6 +61,8 @@ TOPICS = {
 PARAMETERS = {
     'liquid_perception': perception_node.PARAMETERS,
     'pour_monitor': monitor_node.PARAMETERS,
+    'pour_controller': controller_parameters.PARAMETERS,
+    'pour_simulator': simulator_node.PARAMETERS,
     'bag_player': player_node.PARAMETERS,
     'recorder': recorder_node.PARAMETERS,
 }

@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """The best IoU that a map of a given stride can have: of true masks, seen through its cells.
 
@@ -13,8 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from pourit_ros.formats.images import read_image
 from pourit_ros.perception.letterbox import Letterbox
-from pourit_ros.training.eval_sets import load_eval_set, read_rgb, read_truth
+from pourit_ros.training.eval_sets import load_eval_set, read_truth
 
 SIZE = 384
 STRIDES = (4, 8, 16)
@@ -40,7 +42,7 @@ def main() -> None:
     for folder in parser.parse_args().sets:
         whole = load_eval_set(folder)
         masks = [
-            read_truth(item.truth, read_rgb(item.image).shape[:2])
+            read_truth(item.truth, read_image(item.image).shape[:2])
             for item in whole.items
             if item.truth is not None
         ]

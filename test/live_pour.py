@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """A drawn pour, a network that sees it, and a client of the live nodes: for several tests."""
 
@@ -14,7 +15,7 @@ from pourit_ros.messages import encode
 from pourit_ros.messages.decode import scalars_from_msg, stamp_to_ns
 from pourit_ros.messages.ros import fill, message_class
 from pourit_ros.perception.classifier import LiquidClassifier
-from pourit_ros.perception.letterbox import Letterbox
+from pourit_ros.perception.views import whole_view
 from pourit_ros.perception.weights import WeightsMetadata, save_weights
 from pourit_ros.pipeline import Frame
 
@@ -37,6 +38,8 @@ INPUTS = {
     'camera_pose': 'geometry_msgs/msg/PoseStamped',
     'target_pose': 'geometry_msgs/msg/PoseStamped',
 }
+# So many different pictures of a pour there are.
+PICTURES = 12
 CONFIGURE, CLEANUP, ACTIVATE, DEACTIVATE = 1, 2, 3, 4
 
 
@@ -48,7 +51,7 @@ def pour_frame(k, flows=True):
     color = np.full((240, 320, 3), 50, np.uint8)
     if flows:
         t = np.linspace(0, 0.17, 30)
-        speed = 0.3 + 0.01 * (k % 12)
+        speed = 0.3 + 0.01 * (k % PICTURES)
         curve = MOUTH + np.column_stack([speed * t, 0 * t, -0.05 * t - 4.905 * t * t])
         pixels = CAMERA.project(T_BASE_CAM.inverse().apply(curve))
         stroke = np.round(pixels * 16).astype(np.int32)
@@ -71,7 +74,7 @@ def write_weights(path):
     torch.manual_seed(0)
     model = LiquidClassifier(channels=64).eval()
     frames = [*(pour_frame(k) for k in range(12)), pour_frame(0, False)]
-    letterbox = Letterbox.fit((240, 320), (INPUT, INPUT))
+    letterbox = whole_view((240, 320), INPUT).letterbox
     valid = torch.from_numpy(letterbox.valid())[None, None]
     images = [letterbox.apply(frame.color) for frame in frames]
     batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
@@ -80,8 +83,8 @@ def write_weights(path):
         return model(model.normalise(batch), valid.expand(len(frames), -1, -1, -1))
 
     with torch.inference_mode():
-        cells = INPUT // 4
-        small = [cv2.resize(i, (cells, cells), interpolation=cv2.INTER_AREA) for i in images]
+        cells = letterbox.size[1] // 4, letterbox.size[0] // 4
+        small = [cv2.resize(i, cells, interpolation=cv2.INTER_AREA) for i in images]
         bright = (np.stack(small).mean(-1) > 90).ravel()
         features = run().features.permute(0, 2, 3, 1).reshape(len(bright), -1).numpy()
         weight = np.where(bright, 5.0, 1.0)
@@ -123,6 +126,10 @@ class Client:
         self.distances = {}
         self.states = []
         self.health = {}
+        # Every status so far: (node, level, message, values).
+        self.told = []
+        # The last frame that was shown.
+        self.k = 0
         self.services = {}
         self.publishers = {}
         self.best_effort = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -171,6 +178,7 @@ class Client:
                 values = {value.key: value.value for value in status.values}
                 node = status.name.partition(':')[0]
                 self.health[node] = (ord(status.level), status.message, values)
+                self.told.append((node, *self.health[node]))
             self.came.notify_all()
 
     def _state(self, message):
@@ -200,6 +208,7 @@ class Client:
 
     def show(self, k, flows=True, changes=None, without=(), depth=False, moved=0.0):
         """Publish frame k; `changes`: of fields, by topic; `moved` m: the target, along x."""
+        self.k = k
         frame = pour_frame(k, flows)
         stamp = frame.stamp_ns
         target = Pose(np.eye(3), frame.T_base_target.translation + [moved, 0, 0])
@@ -222,17 +231,36 @@ class Client:
                 self.send(name, fields | (changes or {}).get(name, {}))
         return stamp
 
-    def measure(self, k):
-        """The distance at frame k; pictures come again after 12 frames, and it may be such a one.
+    def until(self, condition, picture=0, **options):
+        """Show a picture again and again, in later frames, until `condition(stamps shown)` holds.
 
-        Images are sent by best effort: one may get lost on a busy machine.
+        Images go by best effort and the newest one wins: on a busy machine one may get lost. What
+        the nodes say of silence comes and goes with the time that this process gets. Returns the
+        stamps.
         """
-        for again in range(10):
-            stamp = self.show(k + 12 * again)
+        shown = []
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            self.k += 1 + (picture - self.k - 1) % PICTURES
+            shown.append(self.show(self.k, **options))
             with self.came:
-                if self.came.wait_for(lambda: stamp in self.distances, 3.0):  # noqa: B023
-                    return self.distances[stamp]
-        raise AssertionError(f'frame {k} is not measured: {self.health}')
+                if self.came.wait_for(lambda: condition(shown), 0.5):
+                    return shown
+        raise AssertionError(f'not after {len(shown)} frames: {self.states[-3:]} {self.health}')
+
+    def answer(self, picture=0, **options):
+        """What is said of a picture."""
+        shown = self.until(lambda shown: self.answers.keys() & set(shown), picture, **options)
+        return next(self.answers[stamp] for stamp in shown if stamp in self.answers)
+
+    def measure(self, picture=0):
+        """The distance of a picture."""
+        shown = self.until(lambda shown: self.distances.keys() & set(shown), picture)
+        return next(self.distances[stamp] for stamp in shown if stamp in self.distances)
+
+    def until_state(self, state, picture=0):
+        """Show a picture until the pour's state is `state`."""
+        self.until(lambda _: self.states and self.states[-1] == state, picture)
 
     def service(self, service_type, name):
         """A client of a service, made once."""

@@ -1,5 +1,7 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,23 +11,25 @@ import pytest
 import yaml
 
 from pourit_ros.bags import BagError
+from pourit_ros.bags.feed import BagFeed
 from pourit_ros.bags.make import CAMERA_FRAME, TOPICS, write_pour_bag
-from pourit_ros.bags.output import replay_folder
 from pourit_ros.bags.outputs import KeyFrames
 from pourit_ros.bags.reader import BagReader, ReaderOptions
 from pourit_ros.bags.replay import replay
-from pourit_ros.bags.rows import COLUMNS, Row, rows_from_bag, write_csv
+from pourit_ros.bags.rows import rows_from_bag
 from pourit_ros.bags.topics import CAMERA_INFO, COMPRESSED, IMAGE, POSE, TYPES, find_camera_topics
 from pourit_ros.bags.writer import BagWriter
-from pourit_ros.frames import AssemblerOptions
+from pourit_ros.errors import InputError
+from pourit_ros.files import MANIFEST, result_folder
+from pourit_ros.formats.estimates_csv import COLUMNS, Row, write_csv
+from pourit_ros.formats.scenes import load_pourit_scene
 from pourit_ros.geometry import Container, PinholeCamera, Pose
 from pourit_ros.messages import encode
 from pourit_ros.messages.decode import scalars_from_msg, stamp_to_ns
 from pourit_ros.messages.images import image_to_depth, image_to_rgb
-from pourit_ros.nodes.bag_feed import BagFeed
 from pourit_ros.perception.segmentation import Segmentation
 from pourit_ros.pipeline import Frame, PourPipeline
-from pourit_ros.scenes import load_pourit_scene
+from pourit_ros.sync.assembler import AssemblerOptions
 
 T0 = 1_700_000_000_123_456_789
 PERIOD = 33_333_333
@@ -141,7 +145,7 @@ def test_frames_survive_the_bag(tmp_path, pour, storage):
             assert bag.duration == pytest.approx(0.9)
             frames = list(bag.frames())
             assert bag.color_frame_id == CAMERA_FRAME
-            assert not bag.drops
+            assert not bag.lost
             assert not bag.skipped
         assert len(frames) == 10
         for read, written in zip(frames, pour, strict=True):
@@ -180,7 +184,7 @@ def test_frames_without_depth_or_poses_say_so(tmp_path, pour):
         assert frame.depth is None
         np.testing.assert_allclose(frame.T_base_cam.matrix, T_BASE_CAM.matrix, atol=1e-12)
         assert frame.problem == (
-            'source pose: nothing on source_pose; target pose: nothing on target_pose'
+            'source pose: no message on source_pose; target pose: no message on target_pose'
         )
 
 
@@ -270,7 +274,7 @@ def test_real_frames_survive_the_bag(tmp_path, shared_dir, storage):
         np.testing.assert_allclose(got.T_cam_source.matrix, frame.T_cam_source.matrix, atol=1e-9)
         np.testing.assert_allclose(got.T_base_cam.matrix, frame.T_base_cam.matrix, atol=1e-9)
         assert got.camera == frame.camera
-        assert got.problem == 'target pose: nothing on target_pose'
+        assert got.problem == 'target pose: no message on target_pose'
 
 
 # Bad bags
@@ -300,9 +304,7 @@ def damaged(tmp_path, pour_bag, how):
     return path
 
 
-@pytest.mark.parametrize(
-    'how', ['cut', 'garbled', 'empty', 'metadata', 'other yaml', 'list', 'no storage']
-)
+@pytest.mark.parametrize('how', ['garbled', 'empty', 'no storage'])
 def test_damaged_bags_are_named(tmp_path, pour_bag, how):
     path = damaged(tmp_path, pour_bag, how)
     with pytest.raises(BagError, match='damaged') as caught, BagReader(path) as bag:
@@ -317,11 +319,11 @@ def test_what_is_no_bag_is_named(tmp_path):
     with pytest.raises(BagError, match=r'has no metadata\.yaml'):
         BagReader(tmp_path)
     (tmp_path / 'film.mp4').write_bytes(b'x')
-    with pytest.raises(BagError, match='is no rosbag2 folder'):
+    with pytest.raises(BagError, match='is not a rosbag2 folder'):
         BagReader(tmp_path / 'film.mp4')
     for name in ('a.mcap', 'a.db3'):
         (tmp_path / name).write_bytes(b'not a bag at all' * 100)
-        with pytest.raises(BagError, match='damaged or no rosbag2'):
+        with pytest.raises(BagError, match='damaged or not a rosbag2'):
             BagReader(tmp_path / name)
 
 
@@ -332,7 +334,7 @@ def test_a_damaged_message_is_named(tmp_path):
         bag.write('/camera_info', CAMERA_INFO, fields, T0)
     with (
         BagReader(tmp_path / 'bag') as bag,
-        pytest.raises(BagError, match='/image holds a damaged message'),
+        pytest.raises(BagError, match='/image: a damaged message'),
     ):
         list(bag.frames())
 
@@ -433,12 +435,20 @@ def test_azure_kinect_topics_are_found():
 
 def test_topics_are_chosen_by_hand():
     types = {**REALSENSE, '/left/color/image_raw': IMAGE}
-    with pytest.raises(BagError, match=r'color could be .* or .*: choose one'):
+    with pytest.raises(
+        BagError,
+        match=r'color could be .* or .*: choose one, --topic color=/camera/camera/color/image',
+    ):
         find_camera_topics(types, {})
-    topics = find_camera_topics(types, {'color': '/left/color/image_raw'})
+    chosen = {'color': '/left/color/image_raw'}
+    # Neither info nor depth of the other camera is taken for this one's.
+    with pytest.raises(BagError, match=r'no info topic .* --topic info=NAME'):
+        find_camera_topics(types, chosen)
+    types['/left/color/camera_info'] = CAMERA_INFO
+    topics = find_camera_topics(types, chosen)
     assert topics.color == '/left/color/image_raw'
-    # The only camera info that is not depth's.
-    assert topics.info == '/camera/camera/color/camera_info'
+    assert topics.info == '/left/color/camera_info'
+    assert topics.depth is None
 
 
 @pytest.mark.parametrize(
@@ -446,7 +456,7 @@ def test_topics_are_chosen_by_hand():
     [
         ({'color': '/nowhere'}, 'color: /nowhere is not in the bag; the bag has /cam'),
         ({'depth': '/tf'}, 'depth: /tf is tf2_msgs/msg/TFMessage, not sensor_msgs/msg/Image'),
-        ({'colour': '/x'}, 'no such input: colour; there are color, info'),
+        ({'colour': '/x'}, 'no such input: colour; inputs: color, info'),
     ],
 )
 def test_bad_choices_are_named(chosen, text):
@@ -458,17 +468,17 @@ def test_raw_images_go_before_compressed_ones():
     types = REALSENSE | {
         f'{topic}/{transport}': COMPRESSED
         for topic, transport in (
-            ('/camera/color/image_raw', 'compressed'),
-            ('/camera/aligned_depth_to_color/image_raw', 'compressedDepth'),
+            ('/camera/camera/color/image_raw', 'compressed'),
+            ('/camera/camera/aligned_depth_to_color/image_raw', 'compressedDepth'),
         )
     }
     assert find_camera_topics(types, {}) == find_camera_topics(REALSENSE, {})
     packed = {name: kind for name, kind in types.items() if kind != IMAGE}
     found = find_camera_topics(packed, {})
-    assert found.color == '/camera/color/image_raw/compressed'
-    assert found.depth == '/camera/aligned_depth_to_color/image_raw/compressedDepth'
+    assert found.color == '/camera/camera/color/image_raw/compressed'
+    assert found.depth == '/camera/camera/aligned_depth_to_color/image_raw/compressedDepth'
     assert found.info == find_camera_topics(REALSENSE, {}).info
-    chosen = {'color': '/camera/color/image_raw/compressed'}
+    chosen = {'color': '/camera/camera/color/image_raw/compressed'}
     assert find_camera_topics(types, chosen).color == chosen['color']
 
 
@@ -535,7 +545,7 @@ def test_nothing_is_left_after_an_exception(tmp_path, pour, storage):
 
 
 def test_bad_frames_and_paths_are_named(tmp_path, pour, pour_bag):
-    with pytest.raises(BagError, match='exists already'):
+    with pytest.raises(BagError, match='already exists'):
         write_pour_bag(pour_bag, pour)
     with pytest.raises(BagError, match='stamps must increase'):
         write_pour_bag(tmp_path / 'bag', [pour[0], pour[0]])
@@ -604,7 +614,9 @@ def test_replay_measures_every_frame(tmp_path, pour, pour_bag, pipeline):
         pour_bag, tmp_path / 'out', pipeline, progress=lambda *counts: seen.append(counts)
     )
     assert leftovers(tmp_path) == ['out']
-    assert leftovers(tmp_path / 'out') == ['bag', 'estimates.csv', 'overlay.mp4', 'report.html']
+    assert leftovers(tmp_path / 'out') == [
+        'bag', 'estimates.csv', 'overlay.mp4', MANIFEST, 'report.html', 'summary.json'
+    ]  # fmt: skip
     assert seen == [(k, 10) for k in range(1, 11)]
     assert [row.present for row in result.rows] == [False] * 2 + [True] * 5 + [False] * 3
     assert [row.valid for row in result.rows] == [row.present for row in result.rows]
@@ -644,6 +656,14 @@ def test_csv_has_the_promised_columns_and_exact_stamps(tmp_path, pour_bag, pipel
     assert (wet['present'], wet['valid']) == ('1', '1')
     assert float(wet['margin']) == pytest.approx(result.rows[5].margin, abs=1e-6)
     assert float(wet['landing_x']) == pytest.approx(LANDING[0], abs=0.003)
+    assert (dry['flow_ml_s'], dry['flow_sigma_ml_s'], dry['poured_ml']) == ('', '', '0.000')
+    for name in ('flow', 'flow_sigma', 'poured', 'poured_sigma'):
+        column = f'{name}_ml{"_s" if "flow" in name else ""}'
+        assert float(wet[column]) == pytest.approx(1e6 * getattr(result.rows[5], name), abs=1e-3)
+        assert float(wet[column]) > 0
+
+
+FLOW = ('flow', 'flow_sigma')
 
 
 def test_output_bag_joins_to_the_same_rows(tmp_path, pour_bag, pipeline):
@@ -662,6 +682,10 @@ def test_output_bag_joins_to_the_same_rows(tmp_path, pour_bag, pipeline):
         assert row.distance == pytest.approx(original.distance, abs=1e-7)
         assert row.margin == pytest.approx(original.margin, abs=1e-12)
         assert row.latency_ms == original.latency_ms
+        for name in ('flow', 'flow_sigma', 'poured', 'poured_sigma'):
+            value, expected = getattr(row, name), getattr(original, name)
+            assert (value is None) == (expected is None) == (name in FLOW and not row.present)
+            assert value is None or value == pytest.approx(expected, rel=1e-12)
     with BagReader(result.bag) as bag:
         counts = dict.fromkeys(bag.topics, 0)
         for message in bag.messages():
@@ -674,8 +698,11 @@ def test_output_bag_joins_to_the_same_rows(tmp_path, pour_bag, pipeline):
         '/pourit/liquid/points': 10,
         '/pourit/liquid/distance': 10,
         '/pourit/liquid/offset': 5,
+        '/pourit/liquid/offset_covariance': 5,
         '/pourit/liquid/lowest_point': 5,
         '/pourit/liquid/landing_point': 5,
+        '/pourit/liquid/flow': 5,
+        '/pourit/liquid/poured': 10,
         '/pourit/pour_state': 3,
         '/pourit/markers': 10,
     }
@@ -694,19 +721,33 @@ def test_what_cannot_be_estimated_is_empty_with_a_reason(tmp_path, pour, pipelin
     assert joined.lowest == row.lowest
 
 
-def test_a_former_replay_is_replaced_and_other_files_are_not(tmp_path, pour_bag, pipeline):
+def test_a_former_replay_is_replaced_when_asked_to_and_other_files_never(
+    tmp_path, pour_bag, pipeline
+):
     out = tmp_path / 'out'
     replay(pour_bag, out, pipeline)
-    (out / 'estimates.csv').write_text('old')
-    replay(pour_bag, out, pipeline)
+    with pytest.raises(InputError, match='--overwrite'):
+        replay(pour_bag, out, pipeline)
+    replay(pour_bag, out, pipeline, overwrite=True)
     assert (out / 'estimates.csv').read_text().startswith('stamp,frame')
     (out / 'thesis.tex').write_text('years of work')
-    with pytest.raises(BagError, match=r'holds other files \(thesis\.tex\)'):
-        replay(pour_bag, out, pipeline)
+    with pytest.raises(InputError, match=r'thesis\.tex'):
+        replay(pour_bag, out, pipeline, overwrite=True)
     assert (out / 'thesis.tex').read_text() == 'years of work'
     (tmp_path / 'file').write_text('')
-    with pytest.raises(BagError, match='is a file'):
+    with pytest.raises(InputError, match='is a file'):
         replay(pour_bag, tmp_path / 'file', pipeline)
+
+
+@pytest.mark.parametrize('overwrite', [False, True])
+def test_a_replay_never_touches_its_bag(tmp_path, pour_bag, pipeline, overwrite):
+    experiment = tmp_path / 'exp1'
+    shutil.copytree(pour_bag, experiment / 'bag')
+    before = {p: p.read_bytes() for p in experiment.rglob('*') if p.is_file()}
+    for out in (experiment, experiment / 'bag', experiment / 'bag' / 'out'):
+        with pytest.raises(InputError, match='input'):
+            replay(experiment / 'bag', out, pipeline, overwrite=overwrite)
+    assert {p: p.read_bytes() for p in experiment.rglob('*') if p.is_file()} == before
 
 
 @pytest.mark.parametrize('error', [KeyboardInterrupt, RuntimeError])
@@ -726,7 +767,7 @@ def test_a_bag_that_breaks_off_leaves_the_former_result(tmp_path, pour_bag, pipe
     before = (out / 'estimates.csv').read_text()
     path = damaged(tmp_path, pour_bag, 'garbled')
     with pytest.raises(BagError):
-        replay(path, out, pipeline)
+        replay(path, out, pipeline, overwrite=True)
     assert (out / 'estimates.csv').read_text() == before
     assert leftovers(tmp_path) == ['bag', 'out']
 
@@ -735,7 +776,7 @@ def test_replay_into_the_current_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'here').mkdir()
     monkeypatch.chdir(tmp_path / 'here')
-    with replay_folder('.') as folder:
+    with result_folder(Path('.'), 'replay') as folder:
         (folder / 'estimates.csv').write_text('x')
     assert (tmp_path / 'here' / 'estimates.csv').read_text() == 'x'
     assert leftovers(tmp_path) == ['here']
@@ -766,7 +807,9 @@ def test_rows_need_the_probability(tmp_path, pour_bag):
 def test_rows_join_by_stamp_not_by_order(tmp_path):
     with BagWriter(tmp_path / 'bag') as bag:
         for k, stamp in enumerate([T0 + 2, T0, T0 + 1]):
-            fields = encode.vector3_stamped(stamp, 'base', [0.01 * (stamp - T0), 0.0, 5.0])
+            fields = encode.vector3_stamped(
+                stamp, 'base', [0.006 * (stamp - T0), 0.0, 0.008 * (stamp - T0)]
+            )
             bag.write('/pourit/liquid/offset', 'geometry_msgs/msg/Vector3Stamped', fields, T0 + k)
         for k, stamp in enumerate([T0, T0 + 1, T0 + 2, T0 + 3]):
             fields = encode.scalars(stamp, 'cam', {'probability': 0.9, 'present': 1.0})
@@ -834,5 +877,5 @@ def test_probability_in_the_bag_is_the_pipelines(tmp_path, pour_bag, pipeline):
         values = [
             scalars_from_msg(bag.decode(m)) for m in bag.messages(['/pourit/liquid/probability'])
         ]
-    assert values[0] == {'probability': 0.02, 'present': 0.0}
-    assert values[4] == {'probability': 0.99, 'present': 1.0}
+    assert values[0] == {'probability': 0.02, 'present': 0.0, 'depth': 1.0}
+    assert values[4] == {'probability': 0.99, 'present': 1.0, 'depth': 1.0}

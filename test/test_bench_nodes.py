@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """`pourit bench nodes` as a person runs it: the shipped weights, real processes."""
 
@@ -10,12 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
+from processes import interruptible
 from typer.testing import CliRunner
 
 from pourit_ros.bench import nodes as bench
 from pourit_ros.cli.bench import app
 from pourit_ros.errors import InputError
-from pourit_ros.nodes.cdr import restamp, stamp_of
+from pourit_ros.messages.cdr import restamp, stamp_of
 
 RATE, SECONDS = 10.0, 8.0
 NS = 1_000_000_000
@@ -26,13 +28,12 @@ NODE_KEYS = [
 
 
 @pytest.fixture(scope='module')
-def result(tmp_path_factory):
+def result():
     pytest.importorskip('rclpy')
-    out = tmp_path_factory.mktemp('bench') / 'figures' / 'nodes.json'
-    words = ['nodes', '--seconds', SECONDS, '--rate', RATE, '--size', '320x240', '--json', out]
+    words = ['nodes', '--seconds', SECONDS, '--rate', RATE, '--size', '320x240', '--json']
     done = CliRunner().invoke(app, list(map(str, words)))
     assert done.exit_code == 0, done.output
-    return done.output, json.loads(out.read_text())
+    return done.output, json.loads(done.stdout)
 
 
 @pytest.mark.live
@@ -95,7 +96,8 @@ class TestLiveRun:
         )
 
     def test_table(self, result):
-        output, figures = result
+        _, figures = result
+        output = '\n'.join(bench.table(figures))
         for words in ('frames of 320x240', 'region from poses', *bench.ROWS, 'one period'):
             assert words in output
         assert str(figures['perception']['age_ms']['max']) in output
@@ -104,12 +106,12 @@ class TestLiveRun:
 @pytest.mark.parametrize(
     ('arguments', 'words'),
     [
-        (['--size', '0x480'], 'size is 0x480, sides must be from 64'),
+        (['--size', '0x480'], 'size is 0x480, but sides must be from 64'),
         (['--size', '640'], '--size 640: expected WIDTHxHEIGHT'),
         (['--size', '-640x480'], '--size -640x480: expected'),
-        (['--seconds', '-3'], 'seconds is -3, it must be at least 5'),
+        (['--seconds', '-3'], 'seconds is -3, but must be at least 5'),
         (['--seconds', 'nan'], 'seconds is nan'),
-        (['--rate', '0'], 'rate is 0, it must be from 1'),
+        (['--rate', '0'], 'rate is 0, but must be from 1'),
         (['--rate', 'inf'], 'rate is inf'),
     ],
 )
@@ -144,6 +146,7 @@ def test_ctrl_c_leaves_nothing(tmp_path, monkeypatch):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=interruptible,
     )
     deadline = time.monotonic() + 60
     while not any(out.stat().st_size for out in tmp_path.glob('pourit_bench.*/camera_feed.out')):

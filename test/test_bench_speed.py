@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """`pourit bench speed` as a person runs it, on random weights."""
 
@@ -21,21 +22,20 @@ def weights(tmp_path_factory):
     return path
 
 
-def test_figures_are_consistent(weights, tmp_path):
+def test_figures_are_consistent(weights):
     before = torch.get_num_threads()
-    out = tmp_path / 'speed.json'
-    arguments = ['--weights', weights, '--threads', 1, '--frames', 2, '--json', out]
+    arguments = ['--weights', weights, '--threads', 1, '--frames', 2, '--json']
     try:
         result = CliRunner().invoke(app, ['speed', *map(str, arguments)])
     finally:
         torch.set_num_threads(before)
     assert result.exit_code == 0, result.output
-    figures = json.loads(out.read_text())
+    figures = json.loads(result.stdout)
     assert list(figures) == [
         'frame_ms_p50', 'frame_ms_p95', 'roi_ms_p50', 'overhead_ms_p50', 'published_ms_p50',
         'ratio', 'rss_mb', 'backend', 'threads',
     ]  # fmt: skip
-    assert (figures['backend'], figures['threads']) == ('torch', 1)
+    assert (figures['backend'], figures['threads']) == ('onnxruntime', 1)
     assert figures['frame_ms_p95'] >= figures['frame_ms_p50'] > 0
     assert figures['ratio'] == pytest.approx(
         figures['published_ms_p50'] / figures['roi_ms_p50'], rel=0.01

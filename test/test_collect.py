@@ -1,15 +1,15 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """`pourit collect`: labels against the truth of a rendered pour, proposals, bad input."""
 
 import csv
+import json
 import shutil
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import typer
 
 from pourit_ros.bags.collect import (
     CollectOptions,
@@ -21,7 +21,6 @@ from pourit_ros.bags.collect import (
 )
 from pourit_ros.bags.marks import (
     Change,
-    MarksError,
     changes_of,
     parse_interval,
     read_marks,
@@ -31,9 +30,15 @@ from pourit_ros.bags.propose import find_changes
 from pourit_ros.bags.reader import BagReader
 from pourit_ros.bags.twin_choice import likest, thumbnail
 from pourit_ros.bags.writer import BagWriter
-from pourit_ros.cli import collect as command
-from pourit_ros.cli import main
-from pourit_ros.labels_csv import LABELS, LabelledFrame, LabelsError, read_labels, write_labels
+from pourit_ros.errors import InputError
+from pourit_ros.files import MANIFEST
+from pourit_ros.formats.labels_csv import (
+    LABELS,
+    LabelledFrame,
+    read_labels,
+    write_labels,
+)
+from pourit_ros.report.account import SUMMARY
 
 DATA = Path(__file__).parent / 'data' / 'pour_small'
 BAG = DATA / 'pour'
@@ -64,29 +69,10 @@ def dry_and_wet(changes, **options):
 
 
 @pytest.fixture
-def pourit(monkeypatch, capsys):
-    """The command through the entry point's error handling: status, stdout, stderr."""
-    app = typer.Typer(pretty_exceptions_enable=False)
-    app.command()(command.collect)
-    monkeypatch.setattr(main, 'app', app)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['pourit', *map(str, arguments)])
-        try:
-            main.main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code or 0
-        return (status, *capsys.readouterr())
-
-    return run
-
-
-@pytest.fixture
 def refused(pourit, tmp_path):
     def run(*arguments, words, out=tmp_path / 'refused'):
         before = sorted(out.rglob('*')) if out.exists() else None
-        status, _, err = pourit(*arguments, '--out', out)
+        status, _, err = pourit('collect', *arguments, '--out', out)
         lines = [line for line in err.splitlines() if line.startswith('pourit: ')]
         assert status == 2, err
         assert len(lines) == 1, err
@@ -101,26 +87,33 @@ def refused(pourit, tmp_path):
 def test_intervals_label_every_frame_as_the_truth_does(pourit, tmp_path):
     out = tmp_path / 'frames'
     # Changes lie between frames; with 0.05 s nothing is near enough to be left out.
-    status, said, err = pourit(BAG, '--out', out, '--liquid', '1.3:4.7', '--unsure', 0.05)
+    status, said, err = pourit(
+        'collect', BAG, '--out', out, '--liquid', '1.3:4.7', '--unsure', 0.05
+    )
     assert status == 0, err
     frames = read_labels(out)
     assert [frame.liquid for frame in frames] == truth()
     assert [index_of(frame.file) for frame in frames] == list(range(30))
-    assert '17 wet, 13 dry, 17 pairs; left out 0 near a change, 0 unusable' in said
+    told = json.loads((out / SUMMARY).read_text())
+    assert (told['input'], told['answered'], told['with_liquid']) == (30, 30, 17)
+    assert told['lost'] == told['dropped'] == {}
+    assert said.splitlines()[:2] == [
+        '30 frames in the input: 30 kept, 17 with liquid', '17 pairs of a wet and a dry frame'
+    ]  # fmt: skip
     for frame, rgb in zip(frames, images(BAG), strict=True):
         seen = cv2.imread(str(out / frame.file))[..., ::-1]
         assert cv2.PSNR(np.ascontiguousarray(seen), np.ascontiguousarray(rgb)) > 30
     # Of the dry frames, the bottle is tilted for pouring in the last two before the flow alone.
     assert {index_of(frame.twin) for frame in frames if frame.liquid} == {5, 6}
     assert {frame.twin for frame in frames if not frame.liquid} == {None}
-    assert sorted(p.name for p in out.iterdir()) == ['images', LABELS]
+    assert sorted(p.name for p in out.iterdir()) == ['images', LABELS, MANIFEST, SUMMARY]
     assert len(list((out / 'images').iterdir())) == 30
 
 
 def test_frames_near_a_change_are_left_out():
     labels = dry_and_wet(changes_of([(2.0, 5.0)]), unsure=0.2)
     # Nearer than 0.2 s: 1.9, 2.0, 2.1 and 4.9, 5.0, 5.1.
-    assert {k for k in range(100)} - {label.index for label in labels} == {19, 20, 21, 49, 50, 51}
+    assert set(range(100)) - {label.index for label in labels} == {19, 20, 21, 49, 50, 51}
     assert {label.index for label in labels if label.liquid} == set(range(22, 49))
     # At time 0 nothing changes.
     wet_first = dry_and_wet(changes_of([(0.0, 5.0)]), unsure=0.2)
@@ -177,7 +170,7 @@ def test_marks_mean_what_intervals_mean(pourit, tmp_path):
 
     intervals = ['--liquid', '3.1:3.9', '--liquid', '0:0.9', '--liquid', '4.3:']
     for name, how in {'a': intervals, 'b': ['--marks', short]}.items():
-        status, _, err = pourit(BAG, '--out', tmp_path / name, *how)
+        status, _, err = pourit('collect', BAG, '--out', tmp_path / name, *how)
         assert status == 0, err
     assert (tmp_path / 'a' / LABELS).read_text() == (tmp_path / 'b' / LABELS).read_text()
     assert {f.liquid for f in read_labels(tmp_path / 'a')} == {True, False}
@@ -189,7 +182,7 @@ def test_several_bags_keep_apart(pourit, tmp_path):
     marks = tmp_path / 'mine.csv'
     marks.write_text('bag,time,liquid\nother,0,0\npour,1.3,1\npour,4.7,0\n')
     out = tmp_path / 'frames'
-    status, _, err = pourit(BAG, other, '--out', out, '--marks', marks)
+    status, _, err = pourit('collect', BAG, other, '--out', out, '--marks', marks)
     assert status == 0, err
     frames = read_labels(out)
     assert not any(f.liquid for f in frames if f.file.name.startswith('other_'))
@@ -201,9 +194,11 @@ def test_several_bags_keep_apart(pourit, tmp_path):
 
 def test_proposal_is_near_the_truth_and_labels_nothing(pourit, tmp_path):
     out = tmp_path / 'frames'
-    status, said, err = pourit(BAG, '--out', out, '--propose', '--threads', 1)
+    status, said, err = pourit('collect', BAG, '--out', out, '--propose', '--threads', 1)
     assert status == 0, err
-    assert sorted(p.name for p in out.iterdir()) == ['marks.csv', 'proposal.jpg']
+    assert sorted(p.name for p in out.iterdir()) == [
+        'marks.csv', MANIFEST, 'proposal.jpg', SUMMARY,
+    ]  # fmt: skip
     start, stop = read_marks(out / 'marks.csv', ['pour'])['pour']
     assert (start.liquid, stop.liquid) == (True, False)
     assert start.time == pytest.approx(TRUE_START, abs=0.7)
@@ -213,12 +208,16 @@ def test_proposal_is_near_the_truth_and_labels_nothing(pourit, tmp_path):
     # The whole bag, the start and the stop: three rows of eight cells.
     assert cv2.imread(str(out / 'proposal.jpg')).shape == (3 * (26 + 180 + 20), 8 * 240, 3)
 
-    # The corrected marks label into the same folder; a second proposal would overwrite them.
+    # Corrected marks are the user's: no command writes over them.
     (out / 'marks.csv').write_text('bag,time,liquid\npour,1.3,1\npour,4.7,0\n')
-    assert pourit(BAG, '--out', out, '--propose')[0] == 2
-    status, _, err = pourit(BAG, '--out', out, '--marks', out / 'marks.csv', '--unsure', 0)
+    for how in (['--propose'], ['--propose', '--overwrite'], ['--marks', out / 'marks.csv']):
+        assert pourit('collect', BAG, '--out', out, *how)[0] == 2
+    labels = tmp_path / 'labels'
+    status, _, err = pourit(
+        'collect', BAG, '--out', labels, '--marks', out / 'marks.csv', '--unsure', 0
+    )
     assert status == 0, err
-    assert [frame.liquid for frame in read_labels(out)] == truth()
+    assert [frame.liquid for frame in read_labels(labels)] == truth()
 
 
 def test_changes_of_a_noisy_presence():
@@ -245,22 +244,22 @@ def test_labels_round_trip_and_bad_labels(tmp_path):
     assert read_labels(tmp_path) == frames
     for text, words in {
         'file,liquid\n': ':1: the first line',
-        'file,liquid,twin\na.jpg,2,\n': ":2: liquid is '2'",
+        'file,liquid,twin\na.jpg,2,\n': ":2: liquid must be 0 or 1, not '2'",
         'file,liquid,twin\na.jpg,1\n': ':2: 2 columns',
         'file,liquid,twin\nb.jpg,0,\na.jpg,1,c.jpg\n': ':3: twin c.jpg is not listed',
         'file,liquid,twin\na.jpg,1,b.jpg\nb.jpg,1,\n': ':2: twin b.jpg is not listed',
         'file,liquid,twin\na.jpg,0,\na.jpg,0,\n': ':3: a.jpg is listed twice',
         'file,liquid,twin\n../a.jpg,0,\n': ':2: ',
-        'file,liquid,twin\na.jpg,0,b.jpg\nb.jpg,0,\n': ':2: only a picture with liquid',
+        'file,liquid,twin\na.jpg,0,b.jpg\nb.jpg,0,\n': ':2: only an image with liquid',
     }.items():
         (tmp_path / LABELS).write_text(text)
-        with pytest.raises(LabelsError) as caught:
+        with pytest.raises(InputError) as caught:
             read_labels(tmp_path)
         assert f'{LABELS}{words}' in str(caught.value)
     (tmp_path / LABELS).write_bytes(b'\xff\xfe\x00')
-    with pytest.raises(LabelsError, match='no CSV'):
+    with pytest.raises(InputError, match='cannot be read as CSV'):
         read_labels(tmp_path)
-    with pytest.raises(LabelsError, match='no such file'):
+    with pytest.raises(InputError, match='no such file'):
         read_labels(tmp_path / 'nowhere')
 
 
@@ -286,8 +285,8 @@ def test_bad_marks_are_refused(refused, tmp_path):
     marks = tmp_path / 'm.csv'
     for text, words in {
         'bag,time,liquid\npour,4,1\npour,1,0\n': ['m.csv:3', 'not after'],
-        'time,liquid\n1,1\n2,1\n': ['m.csv:3', 'flowing already'],
-        'time,liquid\n1,0\n': ['m.csv:2', 'dry already'],
+        'time,liquid\n1,1\n2,1\n': ['m.csv:3', 'already flowing'],
+        'time,liquid\n1,0\n': ['m.csv:2', 'already dry'],
         'time,liquid\n1,yes\n': ['m.csv:2', 'liquid 0 or 1'],
         'time,liquid\nnan,1\n': ['m.csv:2', 'nan'],
         'time,liquid\n9,1\n': ['9 s is outside'],
@@ -325,7 +324,7 @@ def test_nothing_is_left_of_a_collection_that_fails(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         collect([BAG], out, {'pour': changes_of([(1.3, 4.7)])}, progress=stop)
-    with pytest.raises(MarksError, match='outside'):
+    with pytest.raises(InputError, match='outside'):
         collect([BAG], out, {'pour': (Change(7.0, True),)})
     assert list(tmp_path.iterdir()) == []
 
@@ -340,5 +339,9 @@ def test_frames_that_cannot_be_used_are_counted(tmp_path):
                 # Published twice with one stamp.
                 writer.write_raw(message.topic, message.type, message.data, message.stamp_ns)
     done = collect([bag], tmp_path / 'out', {'odd': changes_of([(1.3, 4.7)])})
-    assert done.unusable == 6
+    assert done.account.lost.total() == 6
+    assert (done.account.status, done.account.faults()) == (1, [])
+    assert set(json.loads((tmp_path / 'out' / SUMMARY).read_text())['lost']) == set(
+        done.account.lost
+    )
     assert [index_of(f.file) for f in read_labels(tmp_path / 'out')][:5] == [0, 1, 2, 3, 4]

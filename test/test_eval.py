@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 import csv
 import importlib.util
@@ -10,12 +11,17 @@ import cv2
 import numpy as np
 import pytest
 
-from pourit_ros.cli.evaluate import evaluate
+from pourit_ros.cli.evaluate import _names, evaluate
 from pourit_ros.cli.segment import segment
+from pourit_ros.errors import InputError
+from pourit_ros.files import MANIFEST
 from pourit_ros.perception import Segmentation, Segmenter
+from pourit_ros.report.palette import DARK
 from pourit_ros.training import evaluate as ev
+from pourit_ros.training.eval_curves import LOOKS, _calibration
 from pourit_ros.training.eval_pictures import choose_pictures, draw_case
-from pourit_ros.training.eval_sets import EvalError, load_eval_set
+from pourit_ros.training.eval_sets import load_eval_set
+from pourit_ros.training.metrics import auroc, operating_points
 
 SIZE = 96
 
@@ -149,11 +155,11 @@ def test_pictures_of_the_page(synthetic):
     shown = [c.item.stem for part in chosen.values() for c in part]
     assert sorted(shown) == ['000000_pos', '000001_pos', '000002_neg']
     tile = draw_case(chosen['Misses'][0], Oracle())
-    assert tile.shape == (320, 640, 3)
+    assert tile.shape == (480, 960, 3)
     # The truth is outlined, on the enlarged side alone.
     amber = tile[..., 0] > tile[..., 2].astype(int) + 100
-    assert amber[:, 320:].sum() > 100
-    assert not amber[:, :320].any()
+    assert amber[:, 480:].sum() > 100
+    assert not amber[:, :480].any()
 
 
 def test_the_best_the_middle_and_the_worst_are_apart(tmp_path):
@@ -172,9 +178,11 @@ def test_command_writes_scores_cases_and_page(synthetic, tmp_path, capsys):
     """With the shipped weights: what the files say is what the segmenter says."""
     out = tmp_path / 'out'
     evaluate(synthetic, out, threads=1)
-    assert {file.name for file in out.iterdir()} == {'scores.json', 'cases.csv', 'report.html'}
+    assert {file.name for file in out.iterdir()} == {
+        'scores.json', 'cases.csv', 'report.html', 'summary.json', MANIFEST
+    }  # fmt: skip
     scores = json.loads((out / 'scores.json').read_text())
-    segmenter = Segmenter.load()
+    segmenter = Segmenter()
     assert scores['layout'] == 'synthetic'
     assert scores['presence_threshold'] == segmenter.metadata.presence_threshold
     with (out / 'cases.csv').open() as file:
@@ -190,7 +198,9 @@ def test_command_writes_scores_cases_and_page(synthetic, tmp_path, capsys):
     assert rows['000002_neg']['iou'] == ''
     page = (out / 'report.html').read_text()
     figures = re.search(r'<script type="application/json" id="figures">(.*?)</script>', page, re.S)
-    assert set(json.loads(figures[1])) == {'curve', 'reliability', 'probability'}
+    assert set(json.loads(figures[1])) == {
+        'curve', 'roc', 'pr', 'reliability', 'probability',
+    }  # fmt: skip
     body = page[: page.index('<script>')]
     assert '<img' in body
     assert not re.search(r'(src|href)="(?!data:image/jpeg;base64,)', body)
@@ -225,36 +235,36 @@ def test_a_set_without_dry_pictures_has_no_false_alarms_to_count(tmp_path):
 
 
 def test_bad_folders_are_named(tmp_path, synthetic):
-    with pytest.raises(EvalError, match='no such folder'):
+    with pytest.raises(InputError, match='no such folder'):
         load_eval_set(tmp_path / 'nothing')
     empty = tmp_path / 'empty'
     empty.mkdir()
-    with pytest.raises(EvalError, match='neither'):
+    with pytest.raises(InputError, match='neither'):
         load_eval_set(empty)
     (empty / 'pos').mkdir()
-    with pytest.raises(EvalError, match='lists no picture'):
+    with pytest.raises(InputError, match='lists no images'):
         load_eval_set(empty)
     write(empty / 'mask' / 'b.png', np.zeros((8, 8), np.uint8))
-    with pytest.raises(EvalError, match=r'b\.png: has no picture'):
+    with pytest.raises(InputError, match=r'b\.png: has no image'):
         load_eval_set(empty)
     (synthetic / '000000_meta.json').write_text('{"liquid": "water"}')
-    with pytest.raises(EvalError, match=r'000000_meta\.json: is not of this version'):
+    with pytest.raises(InputError, match=r'000000_meta\.json: is not of this version'):
         load_eval_set(synthetic)
     (synthetic / '000000_meta.json').write_text('{')
-    with pytest.raises(EvalError, match='is no JSON'):
+    with pytest.raises(InputError, match='is not valid JSON'):
         load_eval_set(synthetic)
 
 
 def test_bad_pictures_are_named_and_leave_nothing_behind(tmp_path, synthetic):
     out = tmp_path / 'out'
     (synthetic / '000001_mask_visible.png').unlink()
-    with pytest.raises(EvalError, match=r'000001_mask_visible\.png: no such file'):
+    with pytest.raises(InputError, match=r'000001_mask_visible\.png: no such file'):
         evaluate(synthetic, out, threads=1)
     write(synthetic / '000001_mask_visible.png', np.zeros((8, 8), np.uint8))
-    with pytest.raises(EvalError, match=r'mask is \(8, 8\), its picture is \(96, 96\)'):
+    with pytest.raises(InputError, match=r'mask is \(8, 8\), but its image is \(96, 96\)'):
         evaluate(synthetic, out, threads=1)
     (synthetic / '000000_neg_rgb.jpg').write_bytes(b'no picture')
-    with pytest.raises(EvalError, match=r'000000_neg_rgb\.jpg: cannot be read'):
+    with pytest.raises(InputError, match=r'000000_neg_rgb\.jpg: cannot be read'):
         evaluate(synthetic, out, threads=1)
     assert not out.exists()
 
@@ -297,3 +307,95 @@ def test_agrees_with_the_reference_scores(shared_dir, tmp_path):
     assert set(ours) == set(expected) - {'images'}
     for name, value in ours.items():
         assert value == pytest.approx(expected[name], abs=1e-12), name
+
+
+def test_operating_points_are_those_of_every_threshold():
+    wet, dry = np.array([0.9, 0.8, 0.4, 0.4]), np.array([0.8, 0.1])
+    points = operating_points(wet, dry)
+    for threshold, recall, alarms, precision in zip(
+        (2, 0.9, 0.8, 0.4, 0.1),
+        points.recall, points.false_alarms, points.precision, strict=True,
+    ):  # fmt: skip
+        assert recall == (wet >= threshold).mean()
+        assert alarms == (dry >= threshold).mean()
+        found = np.r_[wet, dry] >= threshold
+        assert precision == ((wet >= threshold).sum() / found.sum() if found.any() else 1)
+    x, y = np.array(points.false_alarms), np.array(points.recall)
+    area = (np.diff(x) * (y[1:] + y[:-1]) / 2).sum()
+    assert area == pytest.approx(auroc(wet, dry))
+    assert operating_points(wet, dry[:0]) is operating_points(dry[:0], dry) is None
+
+
+def test_bins_of_one_picture_are_not_joined():
+    bins = [{'count': n, 'probability': p, 'observed': p} for n, p in
+            ((5, 0.1), (1, 0.3), (2, 0.6), (0, None), (1, 0.9))]  # fmt: skip
+    line, rings = _calibration({'calibration': {'bins': bins}}, LOOKS[0], 'observed')
+    assert (line['x'], line['mode']) == ([0.1, 0.6], 'lines+markers')
+    assert (rings['x'], rings['mode']) == ([0.3, 0.9], 'markers')
+    assert 'one image' in rings['name']
+
+
+def test_two_weights_stand_side_by_side(synthetic, tmp_path, capsys):
+    out = tmp_path / 'out'
+    evaluate(synthetic, out, weights=['default', 'weak'], threads=1)
+    scores = json.loads((out / 'scores.json').read_text())
+    assert set(scores) == {'default', 'weak'}
+    assert scores['weak']['weights'] == 'weak'
+    with (out / 'cases.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row['weights'] for row in rows] == ['default'] * 6 + ['weak'] * 6
+    alone = tmp_path / 'alone'
+    evaluate(synthetic, alone, weights=['weak'], threads=1)
+    assert json.loads((alone / 'scores.json').read_text()) == scores['weak']
+    page = (out / 'report.html').read_text()
+    figures = json.loads(re.search(r'id="figures">(.*?)</script>', page, re.S)[1])
+    for name in ('roc', 'pr', 'curve', 'reliability', 'probability'):
+        named = ' '.join(trace['name'] for trace in figures[name]['data'])
+        assert 'default' in named
+        assert 'weak' in named
+    colours = {trace['line']['color'] for trace in figures['roc']['data'] if 'line' in trace}
+    assert len(colours) == 2
+    assert '<caption>Scores</caption>' in page
+    assert '<h2>Misses, weak</h2>' in page or '<h2>Best masks, weak</h2>' in page
+    used = set(re.findall('#[0-9a-fA-F]{3,8}', json.dumps(figures)))
+    assert used <= set(DARK)
+    for table in re.findall('<table>.*?</table>', page, re.S):
+        assert table.startswith('<table><caption>')
+        assert all('scope="' in head for head in re.findall(r'<th\b[^>]*>', table))
+
+
+def test_weights_that_cannot_be_told_apart_are_refused(synthetic, tmp_path):
+    with pytest.raises(InputError, match='default: is given twice'):
+        evaluate(synthetic, tmp_path / 'out', weights=['default', 'default'])
+    with pytest.raises(InputError, match='5 are given, at most 4'):
+        evaluate(synthetic, tmp_path / 'out', weights=list('abcde'))
+    assert _names(['a/run.onnx', 'b/run.onnx', 'default']) == [
+        'a/run.onnx', 'b/run.onnx', 'default',
+    ]  # fmt: skip
+
+
+def test_methods_stand_beside_the_scores(pourit, stripe_weights, tmp_path):
+    from live_pour import pour_frame
+
+    folder, out = tmp_path / 'set', tmp_path / 'out'
+    for k, name in ((2, 'a'), (7, 'b')):
+        rgb = pour_frame(k).color
+        write(folder / 'pos' / f'{name}.jpg', rgb[..., ::-1])
+        write(folder / 'mask' / f'{name}.png', (rgb.mean(-1) > 90).astype(np.uint8) * 255)
+    write(folder / 'neg' / 'c.jpg', pour_frame(0, False).color)
+    options = ['--weights', stripe_weights, '--methods', 'cam,eigen_cam', '--out', out]
+    status, said, err = pourit('eval', folder, *options)
+    assert status == 0, err
+    assert 'Eigen-CAM' in said
+    methods = json.loads((out / 'scores.json').read_text())['methods']
+    assert list(methods) == ['cam', 'eigen_cam']
+    assert methods['cam']['masks'] == 2
+    assert methods['cam']['best_iou'] > max(0.5, methods['eigen_cam']['best_iou'])
+    assert methods['cam']['deletion'] is None
+    assert 'Class activation methods' in (out / 'report.html').read_text()
+
+    shutil.rmtree(folder / 'mask')
+    status, _, err = pourit('eval', folder, *options, '--overwrite')
+    assert status == 2
+    assert '--methods needs true masks' in err
+    assert (out / 'scores.json').is_file()

@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
 from pourit_ros.bench.geometry import exact_trials, noisy_mask, noisy_trials
@@ -18,14 +20,16 @@ from pourit_ros.geometry import (
     NotEstimable,
     PinholeCamera,
     Pose,
+    PouringPlane,
     depth_evidence,
     fit_stream,
     lift_mask,
     measure_pour,
     pouring_plane,
 )
-from pourit_ros.geometry.stream import GRAVITY, jacobian, residuals
-from pourit_ros.sim.scenario import random_scenario
+from pourit_ros.geometry.fall import GRAVITY
+from pourit_ros.geometry.stream import MIN_DOWNWARD, residuals
+from pourit_ros.synth.scene.scenario import random_scenario
 
 UP = np.array([0, 0, 1.0])
 seeds = st.integers(0, 10_000)
@@ -154,7 +158,11 @@ def test_definitions_hang_together(seed):
     assert abs((geometry.landing_point - mouth) @ axis) < 1e-9
     assert geometry.distance == pytest.approx(np.linalg.norm(geometry.lowest_point - mouth))
     rim = scenario.target.rim_radius
-    assert geometry.margin == pytest.approx(rim - np.hypot(*geometry.offset[:2]))
+    # How far the landing point is within the rim, in the rim's own plane.
+    along = np.cross(axis, np.eye(3)[np.argmin(np.abs(axis))])
+    along /= np.linalg.norm(along)
+    place = geometry.offset @ along, geometry.offset @ np.cross(axis, along)
+    assert geometry.margin == pytest.approx(rim - np.hypot(*place))
     curve = geometry.curve(geometry.landing_point[2])
     np.testing.assert_allclose(curve[-1], geometry.landing_point, atol=1e-9)
 
@@ -185,14 +193,50 @@ def test_fit_shrugs_off_outliers():
     assert abs(fit.at(0.3) - fit_clean.at(0.3)) < 0.002
 
 
-def test_jacobian_of_the_residuals():
+def test_derivatives_of_the_residuals():
     rng = np.random.default_rng(0)
     p = np.array([0.01, 0.3, 0.2])
-    s, drop = rng.normal(0, 0.02, 30), rng.uniform(0, 0.2, 30)
-    numeric = np.column_stack(
-        [(residuals(p + h, s, drop) - residuals(p - h, s, drop)) / 2e-6 for h in 1e-6 * np.eye(3)]
-    )
-    np.testing.assert_allclose(jacobian(p, s, drop), numeric, atol=1e-6)
+    s, drop = rng.normal(0, 0.02, 30), rng.uniform(0.01, 0.2, 30)
+
+    def slope(of):
+        return (of(1e-6) - of(-1e-6)) / 2e-6
+
+    numeric = [slope(lambda h, k=k: residuals(p + h * np.eye(3)[k], s, drop)[0]) for k in range(3)]
+    numeric.append(slope(lambda h: residuals(p, s + h, drop)[0]))
+    numeric.append(slope(lambda h: residuals(p, s, drop + h)[0]))
+    np.testing.assert_allclose(residuals(p, s, drop)[1], numeric, atol=1e-6)
+
+
+def test_the_fit_is_the_best_that_there_is():
+    """The oracle is scipy's general optimiser on the same robust cost, within the same bound."""
+    rng = np.random.default_rng(7)
+    on_bound = 0
+    for _ in range(40):
+        count, sigma = rng.integers(20, 120), 5e-4
+        v, u = rng.uniform(-0.8, 0.8), rng.uniform(0.02, 0.6)
+        drop = np.linspace(0, rng.uniform(0.02, 0.2), count)
+        t = (np.sqrt(u * u + 2 * GRAVITY * drop) - u) / GRAVITY
+        s = v * t + rng.normal(0, sigma, count)
+        s[: count // 8] += rng.uniform(-0.005, 0.005)
+        weight = rng.uniform(0.2, 1, count)
+        fit = fit_stream(s, 0.5 - drop, weight, sigma, 1)
+
+        def cost(p, s=s, drop=drop, trust=np.sqrt(weight / weight.mean()) / sigma):
+            r = trust * residuals(p, s, drop)[0]
+            prior = (p[1] / 1.5) ** 2 + ((p[2] - 0.4) / 1.5) ** 2
+            return (np.sqrt(1 + r * r) - 1).sum() + prior / 2
+
+        bounds = [(None, None), (None, None), (MIN_DOWNWARD, None)]
+        best = minimize(
+            cost, fit.parameters, bounds=bounds, method='Nelder-Mead',
+            options={'xatol': 1e-9, 'fatol': 1e-12, 'maxiter': 4000},
+        )  # fmt: skip
+        assert cost(fit.parameters) < best.fun + 1e-4
+        t_end = (np.sqrt(best.x[2] ** 2 + 3 * GRAVITY * drop[-1]) - best.x[2]) / GRAVITY
+        end = best.x[0] + best.x[1] * t_end
+        assert fit.at(0.5 - 1.5 * drop[-1]) == pytest.approx(end, abs=1e-4)
+        on_bound += fit.downward_speed == MIN_DOWNWARD
+    assert on_bound > 2
 
 
 @pytest.mark.parametrize('tilt', [0.0, 4.0, 176.5, 180.0])
@@ -236,6 +280,26 @@ def test_refusals_carry_reasons():
     assert 'below the target' in measured(scenario, T_base_target=high).problems[0]
 
 
+def test_margin_on_a_tilted_rim_is_measured_in_its_plane():
+    scenario = random_scenario(np.random.default_rng(6))
+    tilted = Rotation.from_euler('y', 40, degrees=True).as_matrix()
+    mouth = scenario.target.mouth_in(scenario.T_base_target)
+    pose = Pose(tilted, mouth + [0.02, 0.01, 0] - tilted @ scenario.target.mouth)
+    geometry = measured(scenario, T_base_target=pose)
+    # The landing point on the rim's circle of this radius has the margin 0.
+    rim = geometry.rim.circle()
+    centre = scenario.target.mouth_in(pose)
+    np.testing.assert_allclose(
+        np.linalg.norm(rim - centre, axis=1), scenario.target.rim_radius, atol=1e-9
+    )
+    local = pose.inverse().apply(geometry.landing_point) - scenario.target.mouth
+    axis = scenario.target.axis
+    assert abs(local @ axis) < 1e-9
+    across = np.linalg.norm(local - (local @ axis) * axis)
+    assert geometry.margin == pytest.approx(scenario.target.rim_radius - across)
+    assert abs(geometry.offset[2]) > 0.005
+
+
 def test_short_stream_says_so():
     scenario = random_scenario(np.random.default_rng(2))
     short = replace(scenario, visible=0.12)
@@ -244,34 +308,59 @@ def test_short_stream_says_so():
     assert any('visible' in p or 'centre-line' in p or 'too short' in p for p in geometry.problems)
 
 
-def opaque_depth(scenario, shift):
-    """Depth of a stream whose centre lies `shift` m off the pouring plane, near surface seen."""
-    T_cam_base = scenario.T_base_cam.inverse()
-    plane = pouring_plane(
-        T_cam_base @ scenario.T_base_source, scenario.source, T_cam_base.rotate(UP)
-    )
-    mask = noisy_mask(scenario, np.random.default_rng(0), NO_NOISE)
-    v, u = np.nonzero(mask)
-    rays = scenario.camera.rays(np.column_stack([u, v]))
-    away = np.sign(plane.point @ plane.normal)
-    surface = plane.shifted(shift - away * 0.004, 0.0).intersect(rays)[:, 2]
-    return plane, rays, surface
+def opaque_cylinder(degrees, down, radius=0.004, shift=0.0):
+    """Ray-cast an upright cylinder in milk, seen `degrees` off the plane's normal from above.
+
+    Camera, pouring plane, depth image (m, a wall 0.8 m behind) and mask; the cylinder's axis is
+    `shift` m off the plane, along its normal; `down` (deg): how far the camera looks down.
+    """
+    camera = PinholeCamera(320, 240, 600.0, 600.0, 159.5, 119.5)
+    turn = Rotation.from_euler('yx', [degrees, 0], degrees=True)
+    # Optical frame: x right, y down, z forward; then the camera is tipped.
+    tip = Rotation.from_euler('x', down, degrees=True)
+    up = tip.apply([0.0, -1.0, 0.0])
+    normal = tip.apply(turn.apply([0.0, 0.0, 1.0]))
+    plane = PouringPlane(np.array([0.01, -0.005, 0.6]), normal, up, 1e-4 * np.eye(2))
+    centre = plane.point + shift * normal
+    v, u = np.mgrid[:240, :320]
+    rays = camera.rays(np.column_stack([u.ravel(), v.ravel()]))
+    # |k d - c| = r for the parts across the axis.
+    d = rays - np.outer(rays @ up, up)
+    c = centre - (centre @ up) * up
+    a, half_b = (d * d).sum(1), d @ c
+    root = half_b**2 - a * (c @ c - radius**2)
+    hit = (root > 0).reshape(240, 320)
+    depth = np.where(hit.ravel(), (half_b - np.sqrt(np.maximum(root, 0))) / a, 1.4)
+    return camera, plane, depth.reshape(240, 320).astype(np.float32), hit
 
 
-@pytest.mark.parametrize('shift', [-0.012, 0.0, 0.01])
-def test_depth_of_an_opaque_stream_moves_the_plane(shift):
-    scenario = random_scenario(np.random.default_rng(6))
-    plane, rays, depth = opaque_depth(scenario, shift)
-    depth = depth + np.random.default_rng(0).normal(0, 0.001, len(depth))
-    depth[::4] = 0
-    evidence = depth_evidence(rays, depth, plane, half_width=0.004)
+@pytest.mark.parametrize('degrees', [0, 15, -30, 45, 60, -70, 78])
+@pytest.mark.parametrize('down', [0, 30, 50])
+@pytest.mark.parametrize('radius', [0.002, 0.004, 0.007])
+def test_depth_of_an_opaque_stream_is_where_its_axis_is(degrees, down, radius):
+    camera, plane, depth, hit = opaque_cylinder(degrees, down, radius)
+    v, u = np.nonzero(hit)
+    rays = camera.rays(np.column_stack([u, v]))
+    evidence = depth_evidence(rays, depth[hit], plane, radius)
     assert evidence.accepted, evidence.reason
-    assert evidence.offset == pytest.approx(shift, abs=0.001)
+    assert abs(evidence.offset) < 0.0003
+
+
+@pytest.mark.parametrize('degrees', [0, 30, 60, 75])
+@pytest.mark.parametrize('shift', [-0.008, 0.0, 0.01])
+def test_lifting_an_opaque_stream_moves_the_plane_to_it(degrees, shift):
+    camera, plane, depth, hit = opaque_cylinder(degrees, 10, shift=shift)
+    rng = np.random.default_rng(0)
+    depth = depth + rng.normal(0, 0.001, depth.shape).astype(np.float32)
+    depth[::4] = 0
+    cloud = lift_mask(hit, hit.astype(np.float32), camera, plane, depth)
+    assert (cloud.plane.point - plane.point) @ plane.normal == pytest.approx(shift, abs=0.0007)
 
 
 def test_depth_through_clear_water_is_rejected():
-    scenario = random_scenario(np.random.default_rng(6))
-    plane, rays, depth = opaque_depth(scenario, 0.0)
+    camera, plane, depth, hit = opaque_cylinder(30, 10)
+    v, u = np.nonzero(hit)
+    rays, depth = camera.rays(np.column_stack([u, v])), depth[hit]
     wall = depth + 0.8
     wall[::5] = depth[::5]
     assert not depth_evidence(rays, wall, plane, 0.004).accepted

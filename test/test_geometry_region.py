@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """The part of the image in which a pour can show."""
 
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from pourit_ros.geometry import Container, PinholeCamera, Pose
 from pourit_ros.geometry.region import Region, pour_region
-from pourit_ros.sim.scenario import random_scenario
+from pourit_ros.synth.scene.scenario import random_scenario
 
 CAMERA = PinholeCamera(640, 480, 600, 600, 319.5, 239.5)
 # z out of the mouth; the origin in the mouth, so that an angle error moves nothing.

@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 import math
 from types import SimpleNamespace
@@ -8,9 +9,12 @@ import pytest
 from rosbags.typesys import Stores, get_typestore
 from scipy.spatial.transform import Rotation
 
+from pourit_ros.control.poured import Poured
 from pourit_ros.geometry import LiquidCloud, PinholeCamera, Pose, PourGeometry
+from pourit_ros.geometry.rim import Rim
 from pourit_ros.geometry.stream import StreamFit
 from pourit_ros.messages import MessageError, decode, encode, images
+from pourit_ros.messages.camera_info import camera_from_info
 from pourit_ros.messages.contract import (
     MONITOR,
     PERCEPTION,
@@ -88,6 +92,9 @@ def complete_estimate():
         offset_covariance=np.eye(3),
         distance=0.12,
         margin=0.04 - float(np.hypot(0.01, 0.02)),
+        rim=Rim(landing - offset, np.array([0.0, 0.0, 1.0]), 0.04),
+        flow=25e-6,
+        flow_sigma=10e-6,
     )
     return PourEstimate(STAMP, str(STAMP), True, 0.97, geometry)
 
@@ -220,7 +227,7 @@ def test_last_row_may_lack_its_padding(rgb):
         ({'encoding': ''}, "''"),
         ({'width': 0}, 'rgb8 image of 0x48 is empty'),
         ({'height': 0}, '64x0 is empty'),
-        ({'step': 191}, 'needs 192 bytes a row, its step says 191'),
+        ({'step': 191}, 'needs 192 bytes a row, but its step is 191'),
         ({'data': b''}, 'cut short: 0 of 9216 bytes'),
         ({'data': bytes(9215)}, 'cut short: 9215 of 9216 bytes'),
         ({'height': 2**32 - 1}, 'cut short'),
@@ -302,9 +309,12 @@ def test_compressed_float_depth_is_inverse():
     [
         ({'format': 'jpeg', 'data': b''}, "'jpeg' of 0 bytes cannot be decoded"),
         ({'format': 'jpeg', 'data': b'nonsense'}, 'of 8 bytes'),
-        ({'format': '16UC1; compressedDepth rvl', 'data': bytes(40)}, 'expected JPEG or PNG'),
+        (
+            {'format': '16UC1; compressedDepth rvl', 'data': bytes(40)},
+            'invalid size in its header: 0x0 px',
+        ),
         ({'format': '16UC1; compressedDepth png', 'data': bytes(5)}, 'of 0 bytes'),
-        (compressed('jpeg', np.zeros((4, 4, 3), np.uint8)), 'holds no 16-bit depth'),
+        (compressed('jpeg', np.zeros((4, 4, 3), np.uint8)), 'does not hold 16-bit depth'),
         (
             compressed('64FC1; png compressed', np.zeros((4, 4), np.uint16)),
             "encoding '64FC1' is not supported",
@@ -324,7 +334,7 @@ def test_bad_compressed_images_are_named(fields, text):
 def test_camera_info_round_trip(message):
     msg = message('sensor_msgs/msg/CameraInfo', encode.camera_info(STAMP, 'cam', CAMERA))
     assert msg.distortion_model == 'plumb_bob'
-    assert decode.camera_from_info(msg, 64, 48) == CAMERA
+    assert camera_from_info(msg, 64, 48) == CAMERA
     np.testing.assert_array_equal(np.reshape(msg.p, (3, 4))[:, :3], CAMERA.matrix)
 
 
@@ -332,7 +342,7 @@ def test_rational_distortion_round_trip(message):
     camera = PinholeCamera(64, 48, 60.0, 61.0, 31.5, 23.5, tuple(np.linspace(0.1, 0.8, 8)))
     msg = message('sensor_msgs/msg/CameraInfo', encode.camera_info(STAMP, 'cam', camera))
     assert msg.distortion_model == 'rational_polynomial'
-    assert decode.camera_from_info(msg, 64, 48) == camera
+    assert camera_from_info(msg, 64, 48) == camera
 
 
 def camera_info(**fields):
@@ -342,48 +352,56 @@ def camera_info(**fields):
         'k': [60.0, 0, 31.5, 0, 61.0, 23.5, 0, 0, 1],
         'd': [],
         'distortion_model': '',
+        'binning_x': 0,
+        'binning_y': 0,
+        'roi': SimpleNamespace(x_offset=0, y_offset=0, width=0, height=0, do_rectify=False),
     }
     return SimpleNamespace(**{**defaults, **fields})
 
 
 def test_camera_info_of_another_size_is_scaled():
-    camera = decode.camera_from_info(camera_info(), 128, 96)
+    camera = camera_from_info(camera_info(), 128, 96)
     # Pixel centres are integers: cx' = (cx + 1/2) s - 1/2.
     assert (camera.width, camera.height) == (128, 96)
     assert (camera.fx, camera.fy, camera.cx, camera.cy) == (120.0, 122.0, 63.5, 47.5)
     # The same point falls on the same place of the picture.
     point = [0.1, 0.05, 1.0]
-    small = decode.camera_from_info(camera_info(), 64, 48).project(point)
+    small = camera_from_info(camera_info(), 64, 48).project(point)
     np.testing.assert_allclose((small + 0.5) * 2 - 0.5, camera.project(point))
 
 
 def test_camera_info_tolerates_rounding_of_the_size():
     info = camera_info(width=1280, height=720)
-    assert decode.camera_from_info(info, 427, 240).width == 427
+    assert camera_from_info(info, 427, 240).width == 427
 
 
 @pytest.mark.parametrize(
     ('change', 'text'),
     [
         ({'k': [0.0] * 9}, r'uncalibrated \(K\[0\] = 0\)'),
-        ({'k': [math.nan] * 9}, 'not nine finite'),
-        ({'k': [60.0] * 4}, 'not nine finite'),
+        ({'k': [math.nan] * 9}, 'must be nine finite'),
+        ({'k': [60.0] * 4}, 'must be nine finite'),
         ({'k': [-60.0, 0, 31.5, 0, 61.0, 23.5, 0, 0, 1]}, 'must be positive'),
         ({'width': 0, 'height': 0}, '0x0'),
-        ({'height': 64}, 'no scaled copy'),
+        ({'height': 64}, 'not a scaled copy'),
         ({'d': [0.1] * 4, 'distortion_model': 'equidistant'}, "'equidistant' is not supported"),
+        ({'d': [0.0] * 4, 'distortion_model': 'equidistant'}, "'equidistant' is not supported"),
+        ({'d': [], 'distortion_model': 'Kannala-Brandt'}, "'Kannala-Brandt' is not supported"),
+        ({'d': [0.3, 0, 0, 0, 0], 'distortion_model': 'inverse_brown_conrady'}, 'beyond 0.25'),
+        ({'k': [60.0, 0, 64.5, 0, 61.0, 23.5, 0, 0, 1]}, 'principal point lies outside'),
         ({'d': [0.1] * 3, 'distortion_model': 'plumb_bob'}, '3 coefficients'),
         ({'d': [math.nan] * 5, 'distortion_model': 'plumb_bob'}, 'not finite'),
     ],
 )
 def test_bad_camera_infos_are_named(change, text):
     with pytest.raises(MessageError, match=text):
-        decode.camera_from_info(camera_info(**change), 64, 48)
+        camera_from_info(camera_info(**change), 64, 48)
 
 
-def test_unknown_distortion_model_is_fine_when_there_is_no_distortion():
-    info = camera_info(d=[0.0] * 4, distortion_model='equidistant')
-    assert decode.camera_from_info(info, 64, 48).distortion == ()
+def test_a_pinhole_without_coefficients_may_have_any_of_its_names():
+    for model in ('', 'none', 'plumb_bob', 'Brown-Conrady'):
+        info = camera_info(d=[0.0] * 4, distortion_model=model)
+        assert camera_from_info(info, 64, 48).distortion == ()
 
 
 # Poses
@@ -479,9 +497,9 @@ def test_bad_clouds_are_named():
     fields = encode.point_cloud(STAMP, 'cam', cloud())['fields']
     with pytest.raises(MessageError, match='lacks the fields intensity radius'):
         decode.cloud_from_msg(msg(fields=fields[:3]))
-    with pytest.raises(MessageError, match='field radius is no FLOAT32'):
+    with pytest.raises(MessageError, match='field radius is not a FLOAT32'):
         decode.cloud_from_msg(msg(fields=[*fields[:4], {**fields[4], 'datatype': 8}]))
-    with pytest.raises(MessageError, match='field radius is no FLOAT32 within 20'):
+    with pytest.raises(MessageError, match='field radius is not a FLOAT32 within 20'):
         decode.cloud_from_msg(msg(fields=[*fields[:4], {**fields[4], 'offset': 17}]))
     with pytest.raises(MessageError, match='cut short'):
         decode.cloud_from_msg(msg(width=8, row_step=160))
@@ -515,7 +533,9 @@ def frame_messages():
     observation = Observation(STAMP, str(STAMP), segmentation, cloud())
     blank = np.zeros((48, 64, 3), np.uint8)
     yield from perception_messages(observation, blank, 'cam', lambda name: 'overlay' not in name)
-    yield from monitor_messages(complete_estimate(), 'base', 'flowing', lambda name: True)
+    yield from monitor_messages(
+        complete_estimate(), 'base', 'flowing', lambda name: True, Poured(12e-6, 3e-6)
+    )
 
 
 def test_every_output_is_the_same_in_both_backends():
@@ -571,12 +591,27 @@ def test_present_but_not_estimable_is_silence():
 
 
 def test_a_complete_estimate_says_everything_with_the_frames_stamp():
-    sent = dict(monitor_messages(complete_estimate(), 'base', 'flowing', lambda name: True))
+    sent = dict(
+        monitor_messages(
+            complete_estimate(), 'base', 'flowing', lambda name: True, Poured(12e-6, 3e-6)
+        )
+    )
     assert set(sent) == {topic.name for topic in MONITOR}
     assert sent['liquid/distance']['range'] == 0.12
     assert sent['liquid/offset']['vector'] == {'x': 0.01, 'y': 0.02, 'z': 0.0}
+    pose = sent['liquid/offset_covariance']['pose']
+    assert pose['pose']['position'] == sent['liquid/offset']['vector']
+    expected = np.zeros((6, 6))
+    expected[:3, :3] = complete_estimate().geometry.offset_covariance
+    np.testing.assert_array_equal(np.reshape(pose['covariance'], (6, 6)), expected)
     assert sent['liquid/landing_point']['point'] == {'x': 0.4, 'y': 0.1, 'z': 0.7}
     assert sent['pour_state'] == {'data': 'flowing'}
+    for name, values in (
+        ('liquid/flow', {'flow_ml_s': 25.0, 'flow_sigma_ml_s': 10.0}),
+        ('liquid/poured', {'poured_ml': 12.0, 'poured_sigma_ml': 3.0}),
+    ):
+        got = dict(zip(sent[name]['name'], sent[name]['position'], strict=True))
+        assert got == pytest.approx(values)
     for name in set(sent) - {'pour_state', 'markers'}:
         assert sent[name]['header']['stamp'] == decode.ns_to_stamp(STAMP)
         assert sent[name]['header']['frame_id'] == 'base'
@@ -594,7 +629,7 @@ def test_perception_sends_an_empty_cloud_and_only_the_wanted_images():
     assert asked == ['liquid/mask', 'liquid/cam', 'liquid/overlay']
     assert set(sent) == {'liquid/probability', 'liquid/points'}
     assert sent['liquid/points']['width'] == 0
-    np.testing.assert_array_equal(sent['liquid/probability']['position'], [0.1, 0.0])
+    np.testing.assert_array_equal(sent['liquid/probability']['position'], [0.1, 0.0, 0.0])
 
 
 def test_markers_show_the_target_rim_around_the_mouth():
@@ -614,7 +649,7 @@ def test_markers_show_the_target_rim_around_the_mouth():
 
 def test_topic_table_is_complete_and_typed():
     names = [topic.name for topic in (*PERCEPTION, *MONITOR)]
-    assert len(set(names)) == len(names) == 11
+    assert len(set(names)) == len(names) == 14
     assert [t.name for t in (*PERCEPTION, *MONITOR) if t.latched] == ['pour_state']
     for topic in (*PERCEPTION, *MONITOR):
         assert topic.type in STORE.types

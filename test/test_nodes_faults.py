@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """The fault drill of docs/ros_interface.md, over Fast DDS between processes, fault by fault.
 
@@ -26,9 +27,9 @@ from live_pour import (
 )
 
 from pourit_ros.bags.make import write_pour_bag
+from pourit_ros.live.processes import RosProcesses
 from pourit_ros.messages import encode
 from pourit_ros.messages.ros import fill, message_class
-from pourit_ros.ros_processes import RosProcesses
 
 pytestmark = pytest.mark.live
 OK, WARN, ERROR, STALE = range(4)
@@ -99,7 +100,7 @@ class Cell(Client):
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             taken = self.says(PERCEPTION, OK)[f'input {topic}']
-            if taken == f'1 publisher, {reliability}':
+            if taken.endswith(f'1 publisher, {reliability}'):
                 return
         raise AssertionError(f'{topic}: {taken}')
 
@@ -139,7 +140,7 @@ def _recovers(cell):
 
 def test_camera_gone_and_back(cell):
     cell.withdraw('color/image')
-    trouble = 'no input: color/image: no publisher'
+    trouble = 'no publisher on /pourit/color/image'
     cell.says(PERCEPTION, STALE, trouble, without=['color/image'])
     assert cell.wait(lambda: cell.states[-1] == 'fault')
     cell.says(MONITOR, STALE, 'no liquid/points for', without=['color/image'])
@@ -163,7 +164,7 @@ def test_depth_gone(cell):
 
 def test_no_camera_info(cell):
     cell.reconfigure()
-    values = cell.says(PERCEPTION, WARN, 'no camera info has come', without=['color/camera_info'])
+    values = cell.says(PERCEPTION, WARN, 'no camera info received', without=['color/camera_info'])
     assert int(values['dropped: no_info']) > 0
     assert cell.wait(lambda: cell.states[-1] == 'fault')
 
@@ -252,7 +253,7 @@ def test_a_4k_frame(cell):
 
 def test_qos_mismatch(cell):
     cell.reconfigure(reliability='reliable')
-    text = 'color/image: reliable is asked for, a publisher offers best effort'
+    text = 'color/image: reliable is requested, but a publisher offers best effort'
     cell.says(PERCEPTION, STALE, 'no input', text)
     assert cell.wait(lambda: cell.states[-1] == 'fault')
     cell.reconfigure(reliability='auto')
@@ -271,7 +272,7 @@ def test_two_cameras_then_a_bag_that_loops(cell, tmp_path):
     bag = tmp_path / 'pour'
     write_pour_bag(bag, (pour_frame(k) for k in range(30)))
     cell.nodes.start('bag_player', {'bag': str(bag), 'loop': True, 'rate': 1.0})
-    cell.says(PERCEPTION, WARN, 'color/image: 2 publishers, one is expected')
+    cell.says(PERCEPTION, WARN, 'color/image: 2 publishers, expected one')
     camera = ('color/image', 'color/camera_info')
     for topic in camera:
         cell.withdraw(topic)

@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Encoders: shapes, padding, ImageNet classes, and the published network's numbers."""
 
@@ -11,17 +12,19 @@ import skimage.data
 import torch
 import torch.nn.functional as F
 
+from pourit_ros.perception.encoders import ENCODERS
+from pourit_ros.perception.encoders.mix_transformer import DropPath, mit_b0, mit_b1
+from pourit_ros.perception.encoders.mobilenet_v2 import MobileNetV2, SameConv
 from pourit_ros.perception.errors import WeightsError
-from pourit_ros.perception.mix_transformer import DropPath, mit_b0, mit_b1
-from pourit_ros.perception.mobilenet_v2 import ImageNetClassifier, MobileNetV2, SameConv
 from pourit_ros.perception.multiscale import multi_scale_cam, with_mirror
 from pourit_ros.perception.published_network import PublishedNetwork
 
 
 @pytest.mark.parametrize('size', [(64, 96), (101, 67), (33, 32)])
-@pytest.mark.parametrize('build', [MobileNetV2, mit_b0])
+@pytest.mark.parametrize('build', ENCODERS.values(), ids=ENCODERS)
 def test_stages_have_strides_4_8_16_32(build, size):
     encoder = build().eval()
+    assert all(isinstance(part, torch.nn.Module) for part in encoder.freezable)
     with torch.inference_mode():
         stages = encoder(torch.randn(2, 3, *size))
     expected = [
@@ -56,14 +59,20 @@ def test_gradients_pass_through_activations_in_place():
     assert torch.autograd.gradcheck(conv, x)
 
 
+LAYERS_ABOVE = ('51.weight', '51.bias', '52.weight', '52.bias')
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize(
     ('picture', 'classes'), [('coffee', {967, 968}), ('chelsea', set(range(281, 286)))]
 )
 def test_imagenet_weights_name_pictures(shared_dir, picture, classes):
     """Any slip in layer order, padding, activation or normalisation breaks this."""
-    model = ImageNetClassifier().eval()
-    model.load_imagenet(shared_dir / 'weights/mobilenet_v2_imagenet.npz')
+    weights = shared_dir / 'weights/mobilenet_v2_imagenet.npz'
+    encoder = MobileNetV2().eval()
+    encoder.load_imagenet(weights)
+    with np.load(weights) as archive:
+        above = [torch.from_numpy(archive[name]) for name in LAYERS_ABOVE]
     rgb = getattr(skimage.data, picture)()
     side = min(rgb.shape[:2])
     top, left = (rgb.shape[0] - side) // 2, (rgb.shape[1] - side) // 2
@@ -72,7 +81,9 @@ def test_imagenet_weights_name_pictures(shared_dir, picture, classes):
     )
     with torch.inference_mode():
         images = MobileNetV2.normalise(torch.from_numpy(rgb).permute(2, 0, 1)[None])
-        probabilities = model(images).softmax(1)[0]
+        pooled = F.conv2d(encoder(images)[-1], *above[:2]).clamp(0, 6).mean((2, 3), keepdim=True)
+        # Class 0 is background, class i + 1 is ImageNet's i.
+        probabilities = F.conv2d(pooled, *above[2:]).flatten().softmax(0)
     assert probabilities.argmax().item() - 1 in classes
     assert sum(probabilities[c + 1].item() for c in classes) > 0.8
 

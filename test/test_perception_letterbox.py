@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Letterbox: aspect, borders, and the way back."""
 
@@ -89,3 +90,15 @@ def test_a_disc_survives_the_round_trip():
     back = letterbox.restore(letterbox.apply(mask)) > 0.5
     truth = mask > 0.5
     assert (back & truth).sum() / (back | truth).sum() > 0.98
+
+
+@pytest.mark.parametrize('row', [1, 6])
+@pytest.mark.parametrize(('top', 'enters'), [(11, True), (13, False)])
+def test_a_cell_enters_when_most_of_it_lies_on_the_picture(top, enters, row):
+    # Cells of 8 px: the second one, and the last but one, is a border by 3 or by 5 of its rows.
+    letterbox = Letterbox((64 - 2 * top, 64), (64, 64), top, 0, 64 - 2 * top, 64)
+    cells = np.zeros((8, 8), np.float32)
+    cells[row] = 1.0
+    assert letterbox.restore(cells).any() == enters
+    upright = Letterbox((64, 64 - 2 * top), (64, 64), 0, top, 64, 64 - 2 * top)
+    assert upright.restore(np.ascontiguousarray(cells.T)).any() == enters

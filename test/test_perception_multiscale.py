@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Multi-scale CAM; its numbers are checked in test_perception_encoders.py."""
 

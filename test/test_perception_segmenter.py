@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """From an image to a segmentation, with random weights."""
 
@@ -14,11 +15,11 @@ import torch
 
 from pourit_ros.geometry.region import Region
 from pourit_ros.perception import Segmentation, Segmenter
-from pourit_ros.perception.backends import TorchBackend
 from pourit_ros.perception.classifier import LiquidClassifier
 from pourit_ros.perception.masks import keep_stream
 from pourit_ros.perception.multiscale import multi_scale_cam
 from pourit_ros.perception.published_network import PublishedNetwork
+from pourit_ros.perception.torch_backend import TorchBackend
 from pourit_ros.perception.views import closer_view, region_view, whole_view
 from pourit_ros.perception.weights import PUBLISHED, WeightsMetadata, save_weights
 
@@ -41,7 +42,7 @@ def weights(model, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def segmenter(weights):
-    return Segmenter.load(weights, device='cpu')
+    return Segmenter(weights, device='cpu')
 
 
 @pytest.fixture(scope='module')
@@ -81,7 +82,7 @@ def test_any_shape(segmenter, shape):
 def test_square_image_is_what_the_network_says(model):
     """No letterbox, no resize but the CAM's, and without a mask no second look."""
     rgb = skimage.data.coffee()[100:196, 200:296]
-    result = Segmenter(model, replace(METADATA, mask_threshold=1.0)).segment(rgb)
+    result = Segmenter.from_model(model, replace(METADATA, mask_threshold=1.0)).segment(rgb)
     with torch.inference_mode():
         output = model(model.normalise(torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None]))
         logits = torch.nn.functional.interpolate(output.cam, scale_factor=4.0, mode='bilinear')
@@ -91,15 +92,17 @@ def test_square_image_is_what_the_network_says(model):
 
 def test_mask_is_one_stream_above_the_threshold(model):
     rgb = skimage.data.coffee()
-    cam = Segmenter(model, METADATA).segment(rgb).cam
+    cam = Segmenter.from_model(model, METADATA).segment(rgb).cam
     threshold = float(np.quantile(cam, 0.9))
-    result = Segmenter(model, replace(METADATA, mask_threshold=threshold)).segment(rgb)
+    result = Segmenter.from_model(model, replace(METADATA, mask_threshold=threshold)).segment(rgb)
     assert 0 < result.mask.sum() < 0.1 * cam.size
     assert not (result.mask & (result.cam <= threshold)).any()
 
 
 def test_no_liquid_no_mask(model):
-    strict = Segmenter(model, replace(METADATA, presence_threshold=1.0, mask_threshold=0.0))
+    strict = Segmenter.from_model(
+        model, replace(METADATA, presence_threshold=1.0, mask_threshold=0.0)
+    )
     result = strict.segment(picture(60, 80))
     assert not result.present
     assert not result.mask.any()
@@ -107,18 +110,35 @@ def test_no_liquid_no_mask(model):
 
 
 def test_border_is_not_pooled(segmenter, model):
-    """A wide image in a square: presence is pooled over its own rows only."""
+    """Where an image does not fill its rectangle, presence is pooled over its own rows only."""
     rgb = picture(48, 96)
-    canvas = np.zeros((96, 96, 3), np.uint8)
-    canvas[24:72] = rgb
-    valid = torch.zeros(1, 1, 96, 96, dtype=torch.bool)
-    valid[:, :, 24:72] = True
+    letterbox = whole_view((48, 96), 96).letterbox
+    # 68 x 136 px have the area of 96 x 96; the rectangle around them is filled in its width.
+    assert (letterbox.size, letterbox.content[0]) == ((96, 160), slice(8, 88))
+    valid = torch.from_numpy(letterbox.valid())[None, None]
     with torch.inference_mode():
-        images = model.normalise(torch.from_numpy(canvas).permute(2, 0, 1)[None])
-        output = model(images, valid)
-        presence = model.presence(output.cam[:, :, 6:18])
+        batch = torch.from_numpy(letterbox.apply(rgb)).permute(2, 0, 1)[None]
+        output = model(model.normalise(batch), valid)
+        presence = model.presence(output.cam[:, :, 2:22])
     result = segmenter.segment(rgb)
-    assert result.probability == pytest.approx(presence.sigmoid().item(), abs=1e-6)
+    assert result.probability == pytest.approx(presence.sigmoid().item(), abs=1e-5)
+
+
+def test_whole_images_fill_a_rectangle_of_the_squares_area():
+    def size(rows, columns, side=384):
+        return whole_view((rows, columns), side).letterbox.size
+
+    assert size(480, 480) == size(37, 37) == size(2000, 2000) == (384, 384)
+    assert size(480, 640) == (352, 448)
+    assert size(640, 480) == (448, 352)
+    assert size(720, 1280) == (288, 512)
+    # A sliver is not blown up to the area.
+    assert size(2, 900) == (32, 768)
+    for rows, columns in ((480, 640), (720, 1280), (300, 1000), (475, 474)):
+        letterbox = whole_view((rows, columns), 384).letterbox
+        border = 1 - letterbox.valid().mean()
+        assert border < 0.12
+        assert 384**2 <= np.prod(letterbox.size) < 1.15 * 384**2
 
 
 def test_region_is_what_the_network_says_of_it(segmenter, model):
@@ -144,7 +164,7 @@ def test_region_is_what_the_network_says_of_it(segmenter, model):
 
 
 def test_a_region_of_the_whole_image_changes_nothing(model):
-    segmenter = Segmenter(model, replace(METADATA, input_size=192))
+    segmenter = Segmenter.from_model(model, replace(METADATA, input_size=192))
     rgb = skimage.data.coffee()[100:292, 200:392]
     whole, region = segmenter.segment(rgb), segmenter.segment(rgb, Region(0, 0, 192, 192, 1000.0))
     assert region.probability == pytest.approx(whole.probability, abs=1e-6)
@@ -208,7 +228,7 @@ def test_a_second_look_is_a_closer_one(model):
     mean = (logits[closer.window] + look(closer)) / 2
     expected[closer.window] = 1 / (1 + np.exp(-mean))
     assert np.abs(expected - cam).max() > 0.01
-    result = Segmenter(model, replace(METADATA, mask_threshold=threshold)).segment(rgb)
+    result = Segmenter.from_model(model, replace(METADATA, mask_threshold=threshold)).segment(rgb)
     np.testing.assert_allclose(result.cam, expected, atol=1e-5)
 
 
@@ -234,7 +254,7 @@ def test_same_answer_twice_and_from_another_thread(segmenter, weights):
         others = [
             segmenter.segment(rgb),
             pool.submit(segmenter.segment, rgb).result(),
-            Segmenter.load(weights, device='cpu').segment(rgb),
+            Segmenter(weights, device='cpu').segment(rgb),
         ]
     for other in others:
         assert other.probability == first.probability
@@ -267,34 +287,36 @@ def test_bad_images_are_refused(segmenter, rgb):
         segmenter.segment(rgb)
 
 
-def test_threads_change_only_when_asked(weights):
+def test_threads_of_torch_change_only_when_asked(tmp_path):
+    # A network that only PyTorch runs.
+    weights = tmp_path / 'published.safetensors'
+    save_weights(weights, PublishedNetwork(), PUBLISHED)
     before = torch.get_num_threads()
     try:
-        Segmenter.load(weights, device='cpu')
+        Segmenter(weights, device='cpu')
         assert torch.get_num_threads() == before
-        Segmenter.load(weights, device='cpu', threads=3)
-        assert torch.get_num_threads() == 3
+        assert Segmenter(weights, device='cpu', threads=3).backend_name == 'torch'
         with ThreadPoolExecutor(1) as pool:
             assert pool.submit(torch.get_num_threads).result() == 3
     finally:
         torch.set_num_threads(before)
     with pytest.raises(ValueError, match='threads is 0'):
-        Segmenter.load(weights, threads=0)
+        Segmenter(weights, threads=0)
 
 
 def test_devices(weights):
     with pytest.raises(ValueError, match="unknown device 'tpu'"):
-        Segmenter.load(weights, device='tpu')
+        Segmenter(weights, device='tpu')
     if torch.cuda.is_available():
-        assert Segmenter.load(weights, device='auto').device.type == 'cuda'
+        assert Segmenter(weights, device='auto').device == 'cuda'
     else:
-        assert Segmenter.load(weights, device='auto').device.type == 'cpu'
+        assert Segmenter(weights, device='auto').device == 'cpu'
         with pytest.raises(ValueError, match='no CUDA device'):
-            Segmenter.load(weights, device='cuda')
+            Segmenter(weights, device='cuda')
 
 
 def test_published_network_is_read_as_its_demo_does(published):
-    segmenter = Segmenter(published, replace(PUBLISHED, input_size=96))
+    segmenter = Segmenter.from_model(published, replace(PUBLISHED, input_size=96))
     rgb = picture(96, 96)
     result = segmenter.segment(rgb)
     images = published.normalise(torch.from_numpy(rgb).permute(2, 0, 1)[None])
@@ -313,7 +335,9 @@ def test_published_network_is_read_as_its_demo_does(published):
 
 @pytest.mark.parametrize('shape', [(60, 90), (1, 1), (300, 7)])
 def test_published_network_normalises_inside_the_picture(published, shape):
-    result = Segmenter(published, replace(PUBLISHED, input_size=96)).segment(picture(*shape))
+    result = Segmenter.from_model(published, replace(PUBLISHED, input_size=96)).segment(
+        picture(*shape)
+    )
     check(result, shape)
     assert result.present
 
@@ -323,7 +347,9 @@ def test_published_network_is_silent_without_liquid(published):
     with torch.no_grad():
         weight.neg_()
     try:
-        result = Segmenter(published, replace(PUBLISHED, input_size=96)).segment(picture(60, 90))
+        result = Segmenter.from_model(published, replace(PUBLISHED, input_size=96)).segment(
+            picture(60, 90)
+        )
     finally:
         with torch.no_grad():
             weight.neg_()

@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Weights files: what is written comes back, anything else is refused in one line."""
 
@@ -10,11 +11,11 @@ import torch
 
 from pourit_ros.perception.classifier import LiquidClassifier
 from pourit_ros.perception.errors import WeightsError
+from pourit_ros.perception.find_weights import find_weights
 from pourit_ros.perception.published_network import PublishedNetwork
 from pourit_ros.perception.weights import (
     PUBLISHED,
     WeightsMetadata,
-    find_weights,
     load_weights,
     save_weights,
 )
@@ -137,7 +138,7 @@ def test_foreign_checkpoints_are_refused(published, tmp_path):
     torch.save({k: v for k, v in state.items() if 'attn_proj' not in k}, path)
     refused(path, r'lacks 2 tensors such as attn_proj\.bias')
     torch.save({**state, 'decoder.weight': torch.zeros(1)}, path)
-    refused(path, r'has foreign 1 tensors such as decoder\.weight')
+    refused(path, r'has unknown 1 tensors such as decoder\.weight')
     torch.save({**state, 'classifier.weight': torch.zeros(20, 512, 1, 1)}, path)
     refused(path, r'classifier\.weight has shape \(20, 512, 1, 1\), the network needs \(1, 512')
     torch.save({**state, 'classifier.weight': torch.full((1, 512, 1, 1), torch.nan)}, path)

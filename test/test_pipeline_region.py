@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Which part of the image the pipeline has segmented."""
 
@@ -10,7 +11,7 @@ from pourit_ros.geometry import Container
 from pourit_ros.geometry.region import pour_region
 from pourit_ros.perception.segmentation import Segmentation
 from pourit_ros.pipeline import PourObserver, PourPipeline
-from pourit_ros.synth.sequence import pour_sequence
+from pourit_ros.synth.sets.sequence import pour_sequence
 
 SOURCE, TARGET = Container.load('pourit_bottle'), Container.load('cup')
 

@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 from types import SimpleNamespace
 
@@ -8,8 +9,8 @@ from scipy.spatial.transform import Rotation
 from pourit_ros.geometry import Pose
 from pourit_ros.messages import encode
 from pourit_ros.messages.errors import MessageError
-from pourit_ros.poses import PoseInputs
-from pourit_ros.transforms import NoTransform
+from pourit_ros.sync.poses import PoseInputs
+from pourit_ros.sync.transforms import NoTransform
 
 SECOND = 1_000_000_000
 MS = 1_000_000
@@ -70,6 +71,45 @@ def test_interpolates_and_knows_its_limits():
         poses.camera('cam', 350 * MS, TOLERANCE)
 
 
+class TestCameraPoseBesideTf:
+    def poses(self):
+        poses = PoseInputs('base', {})
+        for tenths in range(0, 41):
+            stamp = tenths * 100 * MS
+            poses.transforms(message(encode.transforms([(stamp, 'base', 'cam', at(2))])), False)
+        poses.pose('camera', stamped(2 * SECOND, 'base', at(1)))
+        return poses
+
+    def test_goes_before_tf_while_it_is_heard(self):
+        poses = self.poses()
+        assert poses.camera('cam', 2 * SECOND + 50 * MS, TOLERANCE).translation[0] == 1
+        assert poses.notice == ''
+        # It may be late by a moment, and TF must not take turns with it.
+        with pytest.raises(NoTransform, match=r'nearest sample is 0\.900 s before'):
+            poses.camera('cam', 2 * SECOND + 900 * MS, TOLERANCE)
+
+    @pytest.mark.parametrize('stamp', [SECOND // 2, 3 * SECOND + 50 * MS])
+    def test_a_single_message_does_not_disable_tf_for_good(self, stamp):
+        poses = self.poses()
+        assert poses.camera('cam', stamp, TOLERANCE).translation[0] == 2
+        assert poses.notice == 'camera_pose is silent, using TF'
+        assert abs(poses.skew_ns('cam', stamp)['camera']) <= 50 * MS
+        poses.pose('camera', stamped(stamp, 'base', at(3)))
+        assert poses.camera('cam', stamp, TOLERANCE).translation[0] == 3
+        assert poses.notice == ''
+
+    def test_says_so_where_tf_does_not_help_either(self):
+        poses = self.poses()
+        with pytest.raises(NoTransform, match='camera_pose is silent, and no transform connects'):
+            poses.camera('other', 4 * SECOND, TOLERANCE)
+
+    def test_forgotten_with_the_poses(self):
+        poses = self.poses()
+        poses.clear()
+        poses.transforms(message(encode.transforms([(SECOND, 'base', 'cam', at(2))])), False)
+        assert poses.camera('cam', SECOND, TOLERANCE).translation[0] == 2
+
+
 def test_poses_that_come_with_a_jump_back_survive_it():
     poses = PoseInputs('base', {})
     poses.pose('camera', stamped(60 * SECOND, 'base', at(6)))
@@ -90,7 +130,7 @@ def test_says_what_is_missing():
     with pytest.raises(NoTransform, match="on camera_pose, and no transform connects 'base'"):
         poses.camera('cam', 0, TOLERANCE)
     poses.pose('camera', stamped(0, 'base', at(0)))
-    with pytest.raises(NoTransform, match='nothing on target_pose'):
+    with pytest.raises(NoTransform, match='no message on target_pose'):
         poses.target('cam', poses.camera('cam', 0, TOLERANCE), 0, TOLERANCE)
     named = PoseInputs('base', {'target': 'cup'})
     with pytest.raises(NoTransform, match="connects 'base' and 'cup'"):
@@ -183,7 +223,7 @@ def test_a_container_can_be_taken_from_another_frame():
     poses.follow('target', 'bowl')
     assert target_x(poses, SECOND) == 2
     poses.follow('target', '')
-    with pytest.raises(NoTransform, match='nothing on target_pose'):
+    with pytest.raises(NoTransform, match='no message on target_pose'):
         target_x(poses, SECOND)
     poses.pose('target', stamped(SECOND, 'base', at(3)))
     assert target_x(poses, SECOND) == 3

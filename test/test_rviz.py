@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """config/pour.rviz against what the nodes publish."""
 
@@ -66,9 +67,10 @@ def test_launch_file_moves_what_is_shown_into_its_namespace(manager):
     assert "(f'/pourit/{topic}', topic)" in text
     # A replay waits for RViz' subscriptions, node by node.
     replay = (ROOT / 'launch' / 'replay.launch.py').read_text()
-    [counts] = re.findall(r'^SHOWN = (.+)$', replay, re.M)
+    [listeners] = re.findall(r'^LISTENERS = (.+)$', replay, re.M)
+    counts = {node: shown for node, (_, _, shown) in ast.literal_eval(listeners).items()}
     names = {
         'liquid_perception': {topic.name for topic in PERCEPTION},
         'pour_monitor': {topic.name for topic in MONITOR},
     }
-    assert ast.literal_eval(counts) == {n: len(t & set(shown)) for n, t in names.items()}
+    assert counts == {n: len(t & set(shown)) for n, t in names.items()}

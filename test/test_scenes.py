@@ -1,13 +1,15 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 import cv2
 import numpy as np
 import pytest
 
+from pourit_ros.errors import InputError
+from pourit_ros.formats.scenes import load_pourit_scene, load_pourit_segmentation
 from pourit_ros.geometry import Container
 from pourit_ros.geometry.region import Region
 from pourit_ros.perception.segmentation import Segmentation
 from pourit_ros.pipeline import PourPipeline
-from pourit_ros.scenes import SceneError, load_pourit_scene, load_pourit_segmentation
 
 K = np.array([[60.0, 0, 4], [0, 61, 3], [0, 0, 1]])
 T_SOURCE = np.eye(4)
@@ -85,13 +87,13 @@ def test_missing_poses_and_depth_are_no_error_but_named(scene):
     ('name', 'content', 'text'),
     [
         ('000007_camK.txt', None, 'camK.txt: no such file'),
-        ('000007_camK.txt', 'a b c', 'is no matrix of numbers'),
+        ('000007_camK.txt', 'a b c', 'is not a matrix of numbers'),
         ('000007_camK.txt', '1 2 3', 'must be 3x3'),
         ('000007_camK.txt', '0 0 1\n0 0 1\n0 0 1', 'focal lengths'),
         ('000007_Tobj2cam.txt', '1 2\n3 4', 'Tobj2cam.txt: pose: needs a finite 4x4'),
-        ('000007_Tcam2base.txt', '2 0 0 0\n0 2 0 0\n0 0 2 0\n0 0 0 1', 'is no rotation'),
-        ('000007_rgb.png', 'no png', 'rgb.png: is no readable image'),
-        ('000007_depth.png', 'no png', 'depth.png: is no readable image'),
+        ('000007_Tcam2base.txt', '2 0 0 0\n0 2 0 0\n0 0 2 0\n0 0 0 1', 'is not a rotation'),
+        ('000007_rgb.png', 'no png', 'rgb.png: cannot be read as an image'),
+        ('000007_depth.png', 'no png', 'depth.png: cannot be read as an image'),
     ],
 )
 def test_bad_files_are_named(scene, name, content, text):
@@ -99,34 +101,34 @@ def test_bad_files_are_named(scene, name, content, text):
         (scene / name).unlink()
     else:
         (scene / name).write_text(content)
-    with pytest.raises(SceneError, match=text) as caught:
+    with pytest.raises(InputError, match=text) as caught:
         load_pourit_scene(scene)
     assert '\n' not in str(caught.value)
 
 
 def test_depth_must_be_16_bit_and_aligned(scene):
     cv2.imwrite(str(scene / '000007_depth.png'), np.zeros((6, 8), np.uint8))
-    with pytest.raises(SceneError, match='expected uint16'):
+    with pytest.raises(InputError, match='expected uint16'):
         load_pourit_scene(scene)
     cv2.imwrite(str(scene / '000007_depth.png'), np.zeros((3, 4), np.uint16))
-    with pytest.raises(SceneError, match=r'\(3, 4\), expected uint16 \(6, 8\)'):
+    with pytest.raises(InputError, match=r'\(3, 4\), expected uint16 \(6, 8\)'):
         load_pourit_scene(scene)
 
 
 def test_bad_folders_are_named(tmp_path, scene):
-    with pytest.raises(SceneError, match='no such folder'):
+    with pytest.raises(InputError, match='no such folder'):
         load_pourit_scene(tmp_path / 'nowhere')
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(SceneError, match='holds no'):
+    with pytest.raises(InputError, match='holds no'):
         load_pourit_scene(tmp_path / 'empty')
     write_scene(scene, suffix='_rgb.jpg')
-    with pytest.raises(SceneError, match='000007 has two colour images'):
+    with pytest.raises(InputError, match='000007 has two colour images'):
         load_pourit_scene(scene)
 
 
 def test_own_masks(scene):
     (frame,) = load_pourit_scene(scene)
-    with pytest.raises(SceneError, match=r'_mask\.png: no such file'):
+    with pytest.raises(InputError, match=r'_mask\.png: no such file'):
         load_pourit_segmentation(scene, frame)
     mask = np.zeros((6, 8), np.uint8)
     mask[2:4, 3] = 255
@@ -140,7 +142,7 @@ def test_own_masks(scene):
     cv2.imwrite(str(scene / '000007_mask.png'), np.zeros((6, 8), np.uint8))
     assert not load_pourit_segmentation(scene, frame).present
     cv2.imwrite(str(scene / '000007_mask.png'), np.zeros((3, 3), np.uint8))
-    with pytest.raises(SceneError, match='is \\(3, 3\\)'):
+    with pytest.raises(InputError, match='is \\(3, 3\\)'):
         load_pourit_segmentation(scene, frame)
 
 

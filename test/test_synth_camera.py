@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 from dataclasses import replace
 
@@ -5,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pourit_ros.synth.camera_model import CameraModel, Exposure
-from pourit_ros.synth.random_scenes import random_scene
+from pourit_ros.synth.render.camera_model import CameraModel, Exposure
+from pourit_ros.synth.scene.random import random_scene
 
 CAMERA = CameraModel(blur=0.3, sharpening=0.4, grain=0.7, bloom=0.03)
 QUIET = CameraModel(shot_noise=0.0, read_noise=0.0, blur=0.1)

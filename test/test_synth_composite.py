@@ -1,13 +1,14 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
 
 from pourit_ros.geometry import PinholeCamera
-from pourit_ros.synth.composite import Plate, composite, label_stream
-from pourit_ros.synth.description import LiquidDescription
-from pourit_ros.synth.meshes import Mesh, box
-from pourit_ros.synth.meshes import sphere as ball_at_origin
-from pourit_ros.synth.surroundings import (
+from pourit_ros.synth.render.composite import Backdrop, composite, label_stream
+from pourit_ros.synth.scene.description import LiquidDescription
+from pourit_ros.synth.scene.meshes import Mesh, box
+from pourit_ros.synth.scene.meshes import sphere as ball_at_origin
+from pourit_ros.synth.scene.surroundings import (
     Surroundings,
     from_panorama,
     panorama_directions,
@@ -33,7 +34,7 @@ def sphere(centre, radius, segments=96):
     return Mesh(ball.vertices + centre, ball.triangles)
 
 
-def plate(wall=1.0, tone=None, glossy=None):
+def backdrop(wall=1.0, tone=None, glossy=None):
     """A wall that fills the picture, with a smooth colour gradient, in a room that goes on."""
     v, u = np.mgrid[:160, :160].astype(np.float32)
     if tone is None:
@@ -44,11 +45,11 @@ def plate(wall=1.0, tone=None, glossy=None):
     room = np.full((32, 64, 3), 0.3 if tone is None else tone, np.float32)
     shiny = np.zeros((160, 160), bool) if glossy is None else glossy
     up = np.array([0, -1.0, 0])
-    return Plate(CAMERA, picture.astype(np.float32), depth, depth.copy(), shiny, up, room)
+    return Backdrop(CAMERA, picture.astype(np.float32), depth, depth.copy(), shiny, up, room)
 
 
 def test_a_body_that_bends_and_absorbs_nothing_is_invisible():
-    scene = plate()
+    scene = backdrop()
     nothing = liquid(1.0)
     made = composite(scene, [sphere([0, 0, 0.5], 0.03)], nothing, softness=0.0)
     labels = label_stream(scene, sphere([0, 0, 0.5], 0.03), everywhere)
@@ -59,7 +60,7 @@ def test_a_body_that_bends_and_absorbs_nothing_is_invisible():
 
 
 def test_a_slab_absorbs_by_beer_and_lambert():
-    scene = plate(tone=0.5)
+    scene = backdrop(tone=0.5)
     depth = 0.02
     slab = box([0, 0, 0.5], [0.1, 0.1, depth])
     tea = liquid(1.0001, (20.0, 60.0, 200.0))
@@ -69,7 +70,7 @@ def test_a_slab_absorbs_by_beer_and_lambert():
 
 
 def test_a_ball_of_water_turns_the_picture_behind_it_over():
-    scene = plate()
+    scene = backdrop()
     made = composite(scene, [sphere([0, 0, 0.5], 0.03)], WATER, softness=0.0)
     row = made[79, 72:88, 0]
     assert scene.radiance[79, 87, 0] > scene.radiance[79, 72, 0]
@@ -78,7 +79,7 @@ def test_a_ball_of_water_turns_the_picture_behind_it_over():
 
 def test_an_even_room_shows_no_clear_water():
     """Whatever is bent and mirrored, where all is alike (a furnace test)."""
-    scene = plate(tone=0.5)
+    scene = backdrop(tone=0.5)
     clear = liquid(1.333)
     made = composite(scene, [sphere([0.01, -0.02, 0.5], 0.03)], clear, softness=0.0)
     labels = label_stream(scene, sphere([0.01, -0.02, 0.5], 0.03), everywhere)
@@ -88,7 +89,7 @@ def test_an_even_room_shows_no_clear_water():
 
 def test_labels_are_exact():
     centre, radius = np.array([0.02, -0.01, 0.5]), 0.03
-    labels = label_stream(plate(), sphere(centre, radius, 400), everywhere)
+    labels = label_stream(backdrop(), sphere(centre, radius, 400), everywhere)
     # Perspective image of a sphere: the cone of half angle asin(r/d) cuts the image plane.
     v, u = np.mgrid[:640, :640] / 4.0 - 0.375
     rays = CAMERA.rays(np.column_stack([u.ravel(), v.ravel()]))
@@ -108,11 +109,11 @@ def test_labels_are_exact():
 
 
 def test_nearer_things_hide_the_stream_and_glass_does_not():
-    scene = plate()
+    scene = backdrop()
     near = np.full((160, 160), 1.0, np.float32)
     near[:, 80:] = 0.4
     stream = sphere([0, 0, 0.5], 0.03)
-    hidden = Plate(CAMERA, scene.radiance, near, near, scene.glossy, scene.up, scene.room)
+    hidden = Backdrop(CAMERA, scene.radiance, near, near, scene.glossy, scene.up, scene.room)
     labels = label_stream(hidden, stream, everywhere)
     assert labels.visible[:, 80:].max() == 0
     assert labels.visible[:, :80].sum() == pytest.approx(np.pi * (190 * 0.03 / 0.5) ** 2 / 2, 0.05)
@@ -121,7 +122,9 @@ def test_nearer_things_hide_the_stream_and_glass_does_not():
     np.testing.assert_array_equal(made[:, 80:].shape, shade[:, 80:].shape)
     assert np.abs(made[:, 82:] - hidden.radiance[:, 82:]).max() < 0.03
 
-    glass = Plate(CAMERA, scene.radiance, near, scene.opaque, scene.glossy, scene.up, scene.room)
+    glass = Backdrop(
+        CAMERA, scene.radiance, near, scene.opaque, scene.glossy, scene.up, scene.room
+    )
     labels = label_stream(glass, stream, everywhere)
     assert labels.visible[:, 80:].max() == 0
     assert labels.through[79, 84] == 1
@@ -131,7 +134,7 @@ def test_nearer_things_hide_the_stream_and_glass_does_not():
 
 
 def test_nothing_changes_outside_the_stream_but_its_shadow():
-    scene = plate()
+    scene = backdrop()
     stream = sphere([0, 0, 0.3], 0.02)
     made = composite(scene, [stream], WATER, softness=0.4)
     cover = label_stream(scene, stream, everywhere).through
@@ -144,7 +147,7 @@ def test_nothing_changes_outside_the_stream_but_its_shadow():
 
 
 def test_a_moving_stream_is_blurred():
-    scene = plate()
+    scene = backdrop()
     path = [sphere([0, y, 0.5], 0.02) for y in (-0.02, 0.0, 0.02)]
     still = composite(scene, path[1:2], MILK, softness=0.0)
     moved = composite(scene, path, MILK, softness=0.0)
@@ -155,13 +158,15 @@ def test_a_moving_stream_is_blurred():
 def test_a_glossy_table_mirrors_the_stream():
     glossy = np.zeros((160, 160), bool)
     glossy[90:] = True
-    scene = plate(glossy=glossy)
+    scene = backdrop(glossy=glossy)
     v = np.arange(160, dtype=np.float32)
     # A table 0.1 m below the camera, in front of a wall at 1 m.
     table = np.minimum(0.1 * 190 / np.maximum(v - 79.5, 1e-3), 1.0)
     depth = np.repeat(np.where(v > 79.5, table, 1.0)[:, None], 160, axis=1).astype(np.float32)
-    shiny = Plate(CAMERA, scene.radiance, depth, depth, depth < 0.99, scene.up, scene.room)
-    dull = Plate(CAMERA, scene.radiance, depth, depth, np.zeros_like(glossy), scene.up, scene.room)
+    shiny = Backdrop(CAMERA, scene.radiance, depth, depth, depth < 0.99, scene.up, scene.room)
+    dull = Backdrop(
+        CAMERA, scene.radiance, depth, depth, np.zeros_like(glossy), scene.up, scene.room
+    )
     stream = sphere([0, 0.02, 0.5], 0.03)
     one, other = (composite(p, [stream], MILK, softness=0.0) for p in (shiny, dull))
     difference = np.abs(one - other).max(axis=-1)
@@ -188,7 +193,7 @@ def test_panoramas_go_round():
 
 
 def test_rays_find_the_wall_behind():
-    scene = plate(wall=0.8)
+    scene = backdrop(wall=0.8)
     around = Surroundings(scene.radiance, scene.opaque, CAMERA, scene.room)
     none = np.zeros((0, 3), np.float32)
     assert around.seen(none, none).shape == (0, 3)

@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 import json
 import os
@@ -10,35 +11,35 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from synth_plates import flat_backdrop, save_plates
+from synth_backdrops import flat_still, save_backdrops
 
 from pourit_ros.bench.chain import load_pours, measure_chain
+from pourit_ros.errors import InputError
+from pourit_ros.formats.images import read_stored
+from pourit_ros.formats.scenes import load_pourit_scene, load_pourit_segmentation
 from pourit_ros.geometry import Container, Pose
-from pourit_ros.geometry.stream import GRAVITY
+from pourit_ros.geometry.fall import GRAVITY
 from pourit_ros.perception.segmentation import Segmentation
-from pourit_ros.scenes import load_pourit_scene, load_pourit_segmentation
-from pourit_ros.synth.composite import composite
-from pourit_ros.synth.dataset import DatasetError, make_dataset
-from pourit_ros.synth.description import Assets
-from pourit_ros.synth.engines import (
-    BackgroundEngine,
+from pourit_ros.synth.render.composite import composite
+from pourit_ros.synth.render.labels import label
+from pourit_ros.synth.scene.description import Assets
+from pourit_ros.synth.scene.parts import INSTANCES
+from pourit_ros.synth.sets.backdrops import load_backdrop, save_backdrop
+from pourit_ros.synth.sets.contact_sheet import write_sheet
+from pourit_ros.synth.sets.dataset import make_dataset
+from pourit_ros.synth.sets.engines import (
+    BackdropEngine,
     CompositeEngine,
     PathtraceEngine,
-    find_plates,
+    find_backdrops,
 )
-from pourit_ros.synth.labels import label
-from pourit_ros.synth.parts import INSTANCES
-from pourit_ros.synth.plates import PlateError, load_plate, save_plate
-from pourit_ros.synth.records import (
-    RecordError,
-    read_image,
+from pourit_ros.synth.sets.records import (
     read_meta,
     stem_of,
     write_pair,
     written,
 )
-from pourit_ros.synth.sequence import pour_sequence
-from pourit_ros.synth.sheet import write_sheet
+from pourit_ros.synth.sets.sequence import pour_sequence
 
 SIZE = 128
 SUFFIXES = {
@@ -50,7 +51,7 @@ SUFFIXES = {
 
 @pytest.fixture(scope='module')
 def engine(tmp_path_factory):
-    paths = save_plates(tmp_path_factory.mktemp('plates'), 3, SIZE)
+    paths = save_backdrops(tmp_path_factory.mktemp('backdrops'), 3, SIZE)
     return CompositeEngine(tuple(paths), seed=0, split='train', size=SIZE)
 
 
@@ -82,9 +83,9 @@ def test_twins_are_equal_outside_the_stream_up_to_noise(made):
     inside, outside = [], []
     for stem in written(made):
         one, other = (
-            read_image(made / f'{stem}_{twin}_rgb.jpg').astype(float) for twin in ('pos', 'neg')
+            read_stored(made / f'{stem}_{twin}_rgb.jpg').astype(float) for twin in ('pos', 'neg')
         )
-        through = read_image(made / f'{stem}_mask_through_glass.png') > 0
+        through = read_stored(made / f'{stem}_mask_through_glass.png') > 0
         near = cv2.dilate(through.astype(np.uint8), np.ones((25, 25))) > 0
         difference = one - other
         # A shadow or a mirror image may lie elsewhere; it is faint and small.
@@ -103,7 +104,7 @@ def test_twins_are_equal_outside_the_stream_up_to_noise(made):
 def test_masks_lie_within_each_other(made):
     for stem in written(made):
         air, visible, through = (
-            read_image(made / f'{stem}_mask_{kind}.png').astype(int)
+            read_stored(made / f'{stem}_mask_{kind}.png').astype(int)
             for kind in ('air', 'visible', 'through_glass')
         )
         assert (air <= visible).all()
@@ -114,9 +115,9 @@ def test_masks_lie_within_each_other(made):
 
 def test_depth_agrees_with_poses_and_masks(made):
     for stem in written(made):
-        true = read_image(made / f'{stem}_pos_depth_true.png') / 1000
-        air = read_image(made / f'{stem}_mask_air.png') > 250
-        instances = read_image(made / f'{stem}_instances.png')
+        true = read_stored(made / f'{stem}_pos_depth_true.png') / 1000
+        air = read_stored(made / f'{stem}_mask_air.png') > 250
+        instances = read_stored(made / f'{stem}_instances.png')
         meta = read_meta(made, stem)
         assert (instances[air] == 9).all()
         K, T = matrix(made, stem, 'camK'), Pose.from_matrix(matrix(made, stem, 'Tcam2base'))
@@ -148,13 +149,13 @@ def test_landing_point_is_where_the_stream_meets_the_rim(made):
 
 
 def test_composite_labels_agree_with_exact_ones(engine):
-    """The plate's occluders are known to a pixel only: labels differ on their outlines alone."""
-    backdrop = load_plate(engine.plates[0])
-    from pourit_ros.synth.engines import _labels, _streams
+    """Occluders of a backdrop are known to a pixel: labels differ on their outlines alone."""
+    still = load_backdrop(engine.backdrops[0])
+    from pourit_ros.synth.sets.engines import _labels, _streams
 
-    streams = _streams(backdrop.scene)
-    fast = _labels(backdrop.scene, backdrop, streams[len(streams) // 2])
-    exact = label(backdrop.scene)
+    streams = _streams(still.scene)
+    fast = _labels(still.scene, still, streams[len(streams) // 2])
+    exact = label(still.scene)
     for name in ('visible', 'air', 'through'):
         one, other = getattr(fast, name), getattr(exact, name)
         assert np.abs(one - other).sum() < 0.06 * other.sum() + 6
@@ -164,22 +165,22 @@ def test_composite_labels_agree_with_exact_ones(engine):
 
 def test_the_neck_does_not_tell_twins_apart():
     """Behind a clear neck stands the same liquid in both: the stream there is not drawn."""
-    from pourit_ros.synth.engines import _labels, _streams
+    from pourit_ros.synth.sets.engines import _labels, _streams
 
-    backdrop = flat_backdrop(14, 192)
-    scene = backdrop.scene
+    still = flat_still(14, 192)
+    scene = still.scene
     assert scene.source.material.kind == 'clear'
     exact = label(scene)
-    source = backdrop.labels.instances == INSTANCES.index('source')
-    # Plates know outlines to a pixel.
+    source = still.labels.instances == INSTANCES.index('source')
+    # Backdrops know outlines to a pixel.
     source = cv2.erode(source.astype(np.uint8), np.ones((3, 3))) > 0
     neck = source & (exact.through > 0.9) & (exact.visible == 0)
     assert neck.sum() > 5
     streams = _streams(scene)
-    assert not _labels(scene, backdrop, streams[0]).through[neck].any()
-    drawn = composite(backdrop.plate, streams, scene.liquid, softness=0.0)
-    plain = backdrop.plate.radiance
-    # What is left is the plate in the stream's shadow.
+    assert not _labels(scene, still, streams[0]).through[neck].any()
+    drawn = composite(still.backdrop, streams, scene.liquid, softness=0.0)
+    plain = still.backdrop.radiance
+    # What is left is the backdrop in the stream's shadow.
     assert (drawn[neck] <= plain[neck] + 1e-6).all()
     np.testing.assert_allclose(
         drawn[neck] * plain[neck][:, :1], plain[neck] * drawn[neck][:, :1], rtol=1e-4
@@ -213,16 +214,16 @@ def test_a_killed_run_leaves_no_half_pair(engine, made, tmp_path):
     folder = tmp_path / 'set'
     script = (
         'import sys, pathlib\n'
-        'from pourit_ros.synth.dataset import make_dataset\n'
-        'from pourit_ros.synth.engines import CompositeEngine\n'
+        'from pourit_ros.synth.sets.dataset import make_dataset\n'
+        'from pourit_ros.synth.sets.engines import CompositeEngine\n'
         "if __name__ == '__main__':\n"
-        '    plates = tuple(pathlib.Path(p) for p in sys.argv[2:])\n'
-        f"    engine = CompositeEngine(plates, 0, 'train', {SIZE})\n"
+        '    backdrops = tuple(pathlib.Path(p) for p in sys.argv[2:])\n'
+        f"    engine = CompositeEngine(backdrops, 0, 'train', {SIZE})\n"
         '    for _ in make_dataset(pathlib.Path(sys.argv[1]), engine, 400, jobs=2): pass\n'
     )
     path = tmp_path / 'run.py'
     path.write_text(script)
-    command = [sys.executable, str(path), str(folder), *map(str, engine.plates)]
+    command = [sys.executable, str(path), str(folder), *map(str, engine.backdrops)]
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
     process = subprocess.Popen(command, env=environment)
     end = time.monotonic() + 60
@@ -255,7 +256,7 @@ def test_other_seeds_make_other_pours(engine, made, tmp_path):
     for stem in ('000000', '000001'):
         name = f'{stem}_pos_rgb.jpg'
         assert (tmp_path / 'other' / name).read_bytes() != (made / name).read_bytes()
-    with pytest.raises(DatasetError, match=r'was made with seed 0, not 1'):
+    with pytest.raises(InputError, match=r'was made with seed 0, not 1'):
         list(make_dataset(made, other, 8))
 
 
@@ -266,42 +267,42 @@ def test_an_odd_scene_is_left_out_and_reported(engine, tmp_path):
                 raise ValueError('a stream inside out')
             return super().pair(index)
 
-    odd = Odd(engine.plates, 0, 'train', SIZE)
+    odd = Odd(engine.backdrops, 0, 'train', SIZE)
     results = list(make_dataset(tmp_path / 'set', odd, 3))
     assert [d.problem for d in results] == ['', 'ValueError: a stream inside out', '']
     assert written(tmp_path / 'set') == ['000000', '000002']
 
 
-def test_plates_survive_the_disk_and_refuse_what_is_none(tmp_path, engine):
-    backdrop = flat_backdrop(5, 64)
-    save_plate(tmp_path / '000005.npz', backdrop)
-    loaded = load_plate(tmp_path / '000005.npz')
-    np.testing.assert_allclose(loaded.plate.radiance, backdrop.plate.radiance, rtol=1e-3)
-    np.testing.assert_array_equal(loaded.labels.depth, backdrop.labels.depth)
-    np.testing.assert_array_equal(loaded.plate.glossy, backdrop.plate.glossy)
-    assert loaded.scene.flow.seed == backdrop.scene.flow.seed
-    tap = flat_backdrop(5, 64, poured_from='tap')
-    assert backdrop.scene.source.shape.kind != 'tap'
-    save_plate(tmp_path / '4.npz', tap)
-    assert load_plate(tmp_path / '4.npz').scene.source.shape.kind == 'tap'
-    tea = replace(backdrop.scene.liquid, absorption=(1.0, 2.0, 3.0))
-    save_plate(tmp_path / '3.npz', replace(backdrop, scene=replace(backdrop.scene, liquid=tea)))
-    with pytest.raises(PlateError, match='another version'):
-        load_plate(tmp_path / '3.npz')
+def test_backdrops_survive_the_disk_and_refuse_what_is_none(tmp_path, engine):
+    still = flat_still(5, 64)
+    save_backdrop(tmp_path / '000005.npz', still)
+    loaded = load_backdrop(tmp_path / '000005.npz')
+    np.testing.assert_allclose(loaded.backdrop.radiance, still.backdrop.radiance, rtol=1e-3)
+    np.testing.assert_array_equal(loaded.labels.depth, still.labels.depth)
+    np.testing.assert_array_equal(loaded.backdrop.glossy, still.backdrop.glossy)
+    assert loaded.scene.flow.seed == still.scene.flow.seed
+    tap = flat_still(5, 64, poured_from='tap')
+    assert still.scene.source.shape.kind != 'tap'
+    save_backdrop(tmp_path / '4.npz', tap)
+    assert load_backdrop(tmp_path / '4.npz').scene.source.shape.kind == 'tap'
+    tea = replace(still.scene.liquid, absorption=(1.0, 2.0, 3.0))
+    save_backdrop(tmp_path / '3.npz', replace(still, scene=replace(still.scene, liquid=tea)))
+    with pytest.raises(InputError, match='another version'):
+        load_backdrop(tmp_path / '3.npz')
     (tmp_path / '1.npz').write_bytes(b'PK no')
-    with pytest.raises(PlateError, match=r'1\.npz: is no background'):
-        load_plate(tmp_path / '1.npz')
-    with pytest.raises(PlateError, match='no such file'):
-        load_plate(tmp_path / '2.npz')
+    with pytest.raises(InputError, match=r'1\.npz: is not a backdrop'):
+        load_backdrop(tmp_path / '1.npz')
+    with pytest.raises(InputError, match='no such file'):
+        load_backdrop(tmp_path / '2.npz')
     wrong = replace(engine, split='val')
-    with pytest.raises(PlateError, match='split train, not val'):
+    with pytest.raises(InputError, match='split train, not val'):
         wrong.pair(0)
-    with pytest.raises(PlateError, match='--size asks for 256'):
+    with pytest.raises(InputError, match='--size is 256'):
         replace(engine, size=256).pair(0)
 
 
 def test_photographed_scenes_take_streams(tmp_path):
-    """A ray-cast pour stands in for the camera; its dry frames become backgrounds."""
+    """A ray-cast pour stands in for the camera; its dry frames become backdrops."""
     photos = tmp_path / 'photos'
     photos.mkdir()
     pour = list(pour_sequence(rate=2.0, size=(200, 150)))
@@ -316,8 +317,8 @@ def test_photographed_scenes_take_streams(tmp_path):
         np.savetxt(f'{stem}_Tcam2base.txt', frame.T_base_cam.matrix)
         T_cam_target = frame.T_base_cam.inverse() @ frame.T_base_target
         np.savetxt(f'{stem}_Ttarget2cam.txt', T_cam_target.matrix)
-    engine = CompositeEngine(tuple(find_plates(photos)), 0, 'train', 120)
-    with pytest.raises(PlateError, match='not tilted enough'):
+    engine = CompositeEngine(tuple(find_backdrops(photos)), 0, 'train', 120)
+    with pytest.raises(InputError, match='not tilted enough'):
         engine.pair(0)
     record = engine.pair(1)
     assert record.mask_air.sum() > 20
@@ -329,29 +330,29 @@ def test_photographed_scenes_take_streams(tmp_path):
     seen = record.camera.project(record.T_base_cam.inverse().apply(exit_point))[0]
     assert np.hypot(u - seen[0], v - seen[1]).min() < 8
     (photos / 'cell1_Ttarget2cam.txt').unlink()
-    with pytest.raises(PlateError, match='poses of both containers'):
+    with pytest.raises(InputError, match='poses of both containers'):
         engine.pair(1)
 
 
-def test_path_traced_sets_and_backgrounds(tmp_path):
+def test_path_traced_sets_and_backdrops(tmp_path):
     pytest.importorskip('mitsuba', reason='needs the extra synth')
     rooms, pairs = tmp_path / 'rooms', tmp_path / 'pairs'
-    background = BackgroundEngine(0, 'train', 64, Assets(), spp=2)
+    backdrop = BackdropEngine(0, 'train', 64, Assets(), spp=2)
     tracer = PathtraceEngine(0, 'train', 64, Assets(), spp=2)
-    assert [d.problem for d in make_dataset(rooms, background, 1)] == ['']
-    assert background.made(rooms) == {0}
+    assert [d.problem for d in make_dataset(rooms, backdrop, 1)] == ['']
+    assert backdrop.made(rooms) == {0}
     assert [d.problem for d in make_dataset(pairs, tracer, 1)] == ['']
-    for engine, folder, name in ((background, rooms, '000000.npz'), (tracer, pairs, '000000_')):
+    for engine, folder, name in ((backdrop, rooms, '000000.npz'), (tracer, pairs, '000000_')):
         again = tmp_path / f'again{folder.name}'
         list(make_dataset(again, engine, 1))
         for file in folder.glob(f'{name}*'):
             assert (again / file.name).read_bytes() == file.read_bytes()
-    plate = load_plate(rooms / '000000.npz').plate
-    assert 0.01 < plate.radiance.mean() < 10
+    backdrop = load_backdrop(rooms / '000000.npz').backdrop
+    assert 0.01 < backdrop.radiance.mean() < 10
     meta = read_meta(pairs, '000000')
     assert meta['engine'] == 'pathtrace'
-    one, other = (read_image(pairs / f'000000_{t}_rgb.jpg').astype(int) for t in ('pos', 'neg'))
-    wet = read_image(pairs / '000000_mask_through_glass.png') > 200
+    one, other = (read_stored(pairs / f'000000_{t}_rgb.jpg').astype(int) for t in ('pos', 'neg'))
+    wet = read_stored(pairs / '000000_mask_through_glass.png') > 200
     assert np.abs(one - other)[wet].mean() > 1.5 * np.abs(one - other)[~wet].mean()
     composite = CompositeEngine((rooms / '000000.npz',), 0, 'train', 64)
     assert composite.pair(0).mask_air.sum() > 0
@@ -364,7 +365,7 @@ def test_contact_sheet(made, tmp_path):
     # Green and blue of the masks, and they are where the stream is.
     masks = sheet[18:, 800:].astype(int)
     assert ((masks[..., 1] - masks[..., 2]) > 60).sum() > 100
-    with pytest.raises(RecordError, match='no pairs'):
+    with pytest.raises(InputError, match='no pairs'):
         write_sheet(tmp_path, tmp_path / 'none.png')
 
 
@@ -375,15 +376,15 @@ def test_pourit_lift_reads_the_set(made):
         assert not frame.problem
         assert frame.T_base_target is not None
         seen = load_pourit_segmentation(made, frame)
-        coverage = read_image(made / f'{frame.name[:-4]}_mask_air.png')
+        coverage = read_stored(made / f'{frame.name[:-4]}_mask_air.png')
         assert seen.present == (frame.name.endswith('_pos') and (coverage > 127).any())
 
 
 def test_broken_pairs_are_named(made, tmp_path):
-    with pytest.raises(RecordError, match='no such folder'):
+    with pytest.raises(InputError, match='no such folder'):
         load_pours(tmp_path / 'none')
     (tmp_path / '000000_meta.json').write_text('{')
-    with pytest.raises(RecordError, match=r'000000_meta\.json: is no JSON'):
+    with pytest.raises(InputError, match=r'000000_meta\.json: is not valid JSON'):
         load_pours(tmp_path)
 
 

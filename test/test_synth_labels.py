@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Labels against a ray caster of the tests' own, in double precision, without any tree."""
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from pourit_ros.geometry import PinholeCamera
-from pourit_ros.synth.labels import (
+from pourit_ros.synth.render.labels import (
     SAMPLES,
     Caster,
     in_air,
@@ -17,9 +18,9 @@ from pourit_ros.synth.labels import (
     stream_box,
     truth,
 )
-from pourit_ros.synth.parts import INSTANCES, STREAM, still_parts, stream_part
-from pourit_ros.synth.random_scenes import random_scene
-from pourit_ros.synth.stream import Stream
+from pourit_ros.synth.scene.parts import INSTANCES, STREAM, still_parts, stream_part
+from pourit_ros.synth.scene.random import random_scene
+from pourit_ros.synth.scene.stream import Stream
 
 SIZE = 64
 

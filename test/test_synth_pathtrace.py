@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 import os
 from dataclasses import replace
@@ -6,16 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pourit_ros.errors import InputError
 from pourit_ros.geometry import PinholeCamera, Pose
-from pourit_ros.sim.scenario import look_at
-from pourit_ros.synth import mitsuba_scene
-from pourit_ros.synth.description import LIQUIDS, Material
-from pourit_ros.synth.environment import panorama, radiance
-from pourit_ros.synth.labels import label
-from pourit_ros.synth.meshes import quad, sphere
-from pourit_ros.synth.mitsuba_scene import RendererError, find_llvm, load_mitsuba, mesh_of
-from pourit_ros.synth.parts import STREAM, Part
-from pourit_ros.synth.random_scenes import random_scene
+from pourit_ros.synth.render import mitsuba_scene
+from pourit_ros.synth.render.environment import panorama, radiance
+from pourit_ros.synth.render.labels import label
+from pourit_ros.synth.render.mitsuba_scene import find_llvm, load_mitsuba, mesh_of
+from pourit_ros.synth.scene.description import LIQUIDS, Assets, Material
+from pourit_ros.synth.scene.meshes import quad, sphere
+from pourit_ros.synth.scene.parts import STREAM, Part
+from pourit_ros.synth.scene.random import random_scene
+from pourit_ros.synth.scene.scenario import look_at
+from pourit_ros.synth.scene.strata import Mixture
 
 SIZE = 64
 
@@ -24,13 +27,13 @@ SIZE = 64
 def mi():
     try:
         return load_mitsuba()
-    except RendererError as error:
+    except InputError as error:
         pytest.skip(str(error))
 
 
 @pytest.fixture(scope='module')
 def pair(mi):
-    from pourit_ros.synth.pathtrace import PathTracer
+    from pourit_ros.synth.render.pathtrace import PathTracer
 
     scene = random_scene(1, 8, 'train', size=SIZE)
     # A short exposure: the picture is of the instant that the labels are about.
@@ -65,14 +68,46 @@ def test_the_twins_differ_where_the_stream_is(pair):
     assert np.median(change[wet]) > 4 * np.median(change[elsewhere])
 
 
-def test_background_comes_with_its_labels(mi):
-    from pourit_ros.synth.pathtrace import render_background
+def test_froth_is_milky_where_the_vertices_say_so(mi):
+    T = look_at(np.array([0.0, 0.0, 1.0]), np.array([0.0, 1e-3, 0.0]))
+    camera = PinholeCamera(8, 8, 40.0, 40.0, 3.5, 3.5)
+    red = replace(LIQUIDS['water'], milkiness=0.5, color=(0.8, 0.02, 0.02), absorption=(0, 0, 0))
+    left, right = quad([-1, -1, 0], [1, 0, 0], [0, 2, 0]), quad([0, -1, 0], [1, 0, 0], [0, 2, 0])
+    contents = {
+        f'sheet{k}': mesh_of(Part(m, red, STREAM, False, froth=np.full(4, share)), f'sheet{k}')
+        for k, (m, share) in enumerate(((left, 0.0), (right, 1.0)))
+    }
+    contents |= {
+        's': mitsuba_scene.sensor_of(camera, T),
+        'light': {'type': 'constant', 'radiance': 1.0},
+    }
+    green = integrate(mi, contents, 256)[..., 1].mean(axis=0)
+    halves = sorted((green[:3].mean(), green[-3:].mean()))
+    # Clear water lets all light through (in water radiance is less by the ior squared); the froth
+    # keeps the green.
+    assert halves[0] < 0.2
+    assert halves[1] > 0.5
+
+
+def test_pairs_of_moved_twins(mi):
+    from pourit_ros.synth.sets.engines import PathtraceEngine
+
+    engine = PathtraceEngine(4, 'train', 64, Assets(), spp=2, mixture=Mixture.parse('moved'))
+    record = engine.pair(1)
+    assert record.meta['stratum'] == 'moved'
+    assert record.meta['moved']
+    usual = replace(engine, mixture=Mixture.parse('general')).pair(1)
+    assert usual.meta['moved'] == []
+
+
+def test_backdrop_comes_with_its_labels(mi):
+    from pourit_ros.synth.render.pathtrace import render_backdrop
 
     scene = random_scene(1, 3, 'train', size=48)
-    background = render_background(scene, 4)
-    assert background.radiance.shape == (48, 48, 3)
-    assert (background.labels.instances != STREAM).all()
-    assert (background.labels.opaque >= background.labels.depth - 1e-6).all()
+    backdrop = render_backdrop(scene, 4)
+    assert backdrop.radiance.shape == (48, 48, 3)
+    assert (backdrop.labels.instances != STREAM).all()
+    assert (backdrop.labels.opaque >= backdrop.labels.depth - 1e-6).all()
 
 
 def test_its_camera_is_the_labels_camera(mi):
@@ -80,7 +115,7 @@ def test_its_camera_is_the_labels_camera(mi):
     scene = random_scene(1, 8, 'train', size=SIZE)
     camera = replace(scene.camera.model, cx=37.3, cy=24.8)
     scene = replace(scene, camera=replace(scene.camera, model=camera))
-    from pourit_ros.synth.parts import still_parts
+    from pourit_ros.synth.scene.parts import still_parts
 
     contents = {f'p{k}': mesh_of(p, f'p{k}') for k, p in enumerate(still_parts(scene))}
     sensor = mitsuba_scene.sensor_of(camera, scene.camera.T_base_cam)
@@ -139,7 +174,12 @@ def test_milk_and_paint_scatter(mi):
     camera = PinholeCamera(8, 8, 40.0, 40.0, 3.5, 3.5)
     sheet = quad([-1, -1, 0], [2, 0, 0], [0, 2, 0])
     paint = Material('opaque', (0.5, 0.25, 0.1), 0.9)
-    for material, color in ((paint, paint.color), (LIQUIDS['milk'], LIQUIDS['milk'].color)):
+    tan = LIQUIDS['milk_coffee']
+    for material, color in (
+        (paint, paint.color),
+        (LIQUIDS['milk'], LIQUIDS['milk'].color),
+        (tan, tan.color),
+    ):
         contents = {
             'sheet': mesh_of(Part(sheet, material, 1, False), 'sheet'),
             's': mitsuba_scene.sensor_of(camera, T),
@@ -153,14 +193,14 @@ def test_milk_and_paint_scatter(mi):
 
 def test_a_missing_library_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv('DRJIT_LIBLLVM_PATH', str(tmp_path / 'libLLVM.so'))
-    with pytest.raises(RendererError, match='no such file'):
+    with pytest.raises(InputError, match='no such file'):
         find_llvm()
     monkeypatch.delenv('DRJIT_LIBLLVM_PATH')
     monkeypatch.setattr(mitsuba_scene, 'FOLDERS', (str(tmp_path),))
     (tmp_path / 'libLLVM-15.so.1').touch()
     if not any(Path(f'/usr/lib/llvm-{v}').exists() for v in range(16, 31)):
         # Version 15 is there and is not taken.
-        with pytest.raises(RendererError, match='libllvm19'):
+        with pytest.raises(InputError, match='libllvm19'):
             find_llvm()
         (tmp_path / 'libLLVM.so.19.1').touch()
         assert find_llvm() == tmp_path / 'libLLVM.so.19.1'

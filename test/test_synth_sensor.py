@@ -1,10 +1,11 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from pourit_ros.synth.depth_sensor import DepthSensor, ExactDepth, sense
+from pourit_ros.synth.render.depth_sensor import DepthSensor, ExactDepth, sense
 
 FOCAL = 400.0
 SENSOR = DepthSensor(0.052, -0.015, 2.0, 0.3, 9, (0.5, 0.2, 0.05, 0.25), (0.4, 0.25, 0.35))

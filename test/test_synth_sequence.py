@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 import subprocess
 import sys
@@ -10,12 +11,12 @@ from test_synth_stream import cut, pieces
 from pourit_ros.geometry import Container
 from pourit_ros.perception.segmentation import Segmentation
 from pourit_ros.pipeline import PourPipeline
-from pourit_ros.synth.labels import label
-from pourit_ros.synth.meshes import box, sphere, tube
-from pourit_ros.synth.parts import stream_part
-from pourit_ros.synth.random_scenes import random_scene
-from pourit_ros.synth.raycast import preview
-from pourit_ros.synth.sequence import PourPlan, pour_scene, pour_sequence
+from pourit_ros.synth.render.labels import label
+from pourit_ros.synth.scene.meshes import box, sphere, tube
+from pourit_ros.synth.scene.parts import stream_part
+from pourit_ros.synth.scene.random import random_scene
+from pourit_ros.synth.sets.preview import preview
+from pourit_ros.synth.sets.sequence import PourPlan, pour_scene, pour_sequence
 
 
 class TrueMask:
@@ -143,7 +144,7 @@ def test_previews_carry_the_labels_of_the_scene():
 
 def test_a_pour_needs_no_renderer():
     code = (
-        'import sys; from pourit_ros.synth.sequence import pour_sequence as p\n'
+        'import sys; from pourit_ros.synth.sets.sequence import pour_sequence as p\n'
         'list(p(rate=0.5, size=(32, 24)))\n'
         "print([m for m in ('mitsuba', 'drjit', 'pyoidn') if m in sys.modules])"
     )
@@ -153,7 +154,7 @@ def test_a_pour_needs_no_renderer():
 
 def test_milk_is_seen_by_the_depth_sensor_and_water_is_not():
     def median_behind(liquid):
-        at = [f for f in pour_sequence(rate=0.5, size=(320, 240), liquid=liquid)][1]
+        at = list(pour_sequence(rate=0.5, size=(320, 240), liquid=liquid))[1]
         stream = at.coverage > 0.9
         depth = at.frame.depth[stream]
         T_base_cam = at.frame.T_base_cam

@@ -1,36 +1,36 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from pourit_ros.geometry.stream import GRAVITY
-from pourit_ros.synth.description import (
+from pourit_ros.geometry.fall import GRAVITY, falling
+from pourit_ros.synth.scene.description import (
     STYLES,
     Departures,
     FlowDescription,
-    falling,
     landing_point,
 )
-from pourit_ros.synth.random_scenes import random_scene
-from pourit_ros.synth.stream import RAYLEIGH, Stream
+from pourit_ros.synth.scene.random import random_scene
+from pourit_ros.synth.scene.stream import RAYLEIGH, Stream
 
 UP = np.array([0.0, 0.0, 1.0])
 
 
 def flow(**fields) -> FlowDescription:
-    values = dict(
-        rate=80e-6,
-        exit_point=np.array([0.02, -0.01, 0.25]),
-        exit_velocity=np.array([0.35, 0.1, -0.2]),
-        lip_half_width=0.011,
-        start=-10.0,
-        stop=10.0,
-        end_height=0.08,
-        style='ripple',
-        splash=0.0,
-        seed=41,
-    )
+    values = {
+        'rate': 80e-6,
+        'exit_point': np.array([0.02, -0.01, 0.25]),
+        'exit_velocity': np.array([0.35, 0.1, -0.2]),
+        'lip_half_width': 0.011,
+        'start': -10.0,
+        'stop': 10.0,
+        'end_height': 0.08,
+        'style': 'ripple',
+        'splash': 0.0,
+        'seed': 41,
+    }
     return FlowDescription(**{**values, **fields})
 
 

@@ -1,9 +1,11 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 import math
 
 import pytest
 import torch
 
+from pourit_ros.perception.classifier import LiquidClassifier
 from pourit_ros.training.losses import (
     area_coverage,
     area_prior,
@@ -12,6 +14,7 @@ from pourit_ros.training.losses import (
     presence_loss,
     twin_contrast,
 )
+from pourit_ros.training.networks import activation_of
 from pourit_ros.training.twins import changed_cells, twin_coverage, twin_difference
 
 
@@ -232,6 +235,37 @@ def test_feature_contrast_guards():
     assert 0.0005 <= loss.item() <= 2 * 7.601
     loss.backward()
     assert features.grad.isfinite().all()
+
+
+@pytest.mark.parametrize('logit', [-3.0, 0.0])
+def test_feature_contrast_leaves_out_a_missed_stream(logit):
+    """No logit is positive: which cells are liquid is not known, so none of them counts."""
+    network = LiquidClassifier()
+    features = torch.randn(2, 4, 3, 3, requires_grad=True)
+    cam = torch.full((2, 1, 3, 3), logit)
+    both = torch.tensor([1.0, 0.0])
+    missed = activation_of(network, torch.zeros(2, 3, 12, 12), cam, both)
+    loss = feature_contrast(features, missed, both, 0.7, 0.3)
+    loss.backward()
+    assert loss.item() == 0
+    assert not features.grad.any()
+    # Beside a stream that was found, it changes nothing either.
+    cam[1, 0, 1, 1] = 2.0
+    wet = torch.ones(2)
+    activation = activation_of(network, torch.zeros(2, 3, 12, 12), cam, wet)
+    losses = [
+        feature_contrast(features[k:], activation[k:], wet[k:], 0.7, 0.3).item() for k in (0, 1)
+    ]
+    assert losses[0] == losses[1] > 0
+
+
+def test_feature_contrast_takes_one_cell_for_a_faint_stream():
+    """No activation reaches the upper bound, and all are equal: one cell stands for the liquid."""
+    features = unit((1, 0), (0, 1), (0, 1))
+    faint = torch.full((1, 1, 1, 3), 0.5)
+    one = feature_contrast(features, faint, torch.ones(1), 0.7, 0.6).item()
+    # P: (1, 0) alone, N: the two others, both at a right angle to it.
+    assert one == pytest.approx(-2 * math.log(0.9995), rel=1e-3)
 
 
 def test_feature_contrast_ignores_the_band():

@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 import shutil
 from dataclasses import replace
@@ -7,21 +8,22 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from synth_plates import save_plates
+from synth_backdrops import save_backdrops
 
 from pourit_ros.cli import main as cli
+from pourit_ros.errors import InputError
 from pourit_ros.perception.classifier import LiquidClassifier
-from pourit_ros.perception.mobilenet_v2 import MobileNetV2, SameConv
+from pourit_ros.perception.encoders.mobilenet_v2 import MobileNetV2, SameConv
 from pourit_ros.perception.weights import WeightsMetadata, load_weights, save_weights
-from pourit_ros.synth.dataset import make_dataset
-from pourit_ros.synth.engines import CompositeEngine
+from pourit_ros.synth.sets.dataset import make_dataset
+from pourit_ros.synth.sets.engines import CompositeEngine
 from pourit_ros.training.batches import Cropper
 from pourit_ros.training.calibration import calibrate, platt, recall_first, steady_threshold
-from pourit_ros.training.config import ConfigError, load_config
-from pourit_ros.training.data_sets import DataError, RenderedPairs, fingerprint, open_data
+from pourit_ros.training.config import load_config
+from pourit_ros.training.data_sets import RenderedPairs, fingerprint, open_data
 from pourit_ros.training.fit import CHECKPOINT, WEIGHTS, Run, fit, make_fabric
 from pourit_ros.training.networks import build, start_from
-from pourit_ros.training.trainer import Trainer, TrainingError
+from pourit_ros.training.trainer import Trainer
 from pourit_ros.training.twins import changed_cells, twin_difference
 
 SIZE = 160
@@ -29,9 +31,9 @@ SIZE = 160
 
 @pytest.fixture(scope='module')
 def pairs(tmp_path_factory):
-    plates = save_plates(tmp_path_factory.mktemp('plates'), 6, SIZE)
+    backdrops = save_backdrops(tmp_path_factory.mktemp('backdrops'), 6, SIZE)
     folder = tmp_path_factory.mktemp('pours')
-    engine = CompositeEngine(tuple(plates), seed=0, split='train', size=SIZE)
+    engine = CompositeEngine(tuple(backdrops), seed=0, split='train', size=SIZE)
     assert not [d.problem for d in make_dataset(folder, engine, 12) if d.problem]
     return open_data(folder)
 
@@ -97,9 +99,9 @@ def test_recipes_that_come_with_the_package():
 @pytest.mark.parametrize(
     ('change', 'hint'),
     [
-        ({'seed': 'x'}, "seed is 'x'"),
+        ({'seed': 'x'}, "seed cannot be 'x'"),
         ({'loss': None}, 'loss is missing'),
-        ({'extra': 1}, 'does not know extra'),
+        ({'extra': 1}, 'has unknown extra'),
         ({'input_size': 8}, 'at least 32'),
         ({'network': {}}, 'architecture'),
     ],
@@ -110,10 +112,10 @@ def test_bad_recipes_name_file_and_key(tmp_path, change, hint):
     content = yaml.safe_load(find_resource('config/train/weak.yaml').read_text())
     path = tmp_path / 'mine.yaml'
     path.write_text(yaml.safe_dump(content | change))
-    with pytest.raises(ConfigError, match='mine') as caught:
+    with pytest.raises(InputError, match='mine') as caught:
         load_config(path)
     assert hint in str(caught.value)
-    with pytest.raises(ConfigError, match='no recipe named'):
+    with pytest.raises(InputError, match='no recipe named'):
         load_config('strong')
 
 
@@ -138,6 +140,26 @@ def test_all_losses_take_part_when_asked_for(pairs, fabric):
     assert 'contrast' in second
     parts = [v for k, v in second.items() if k != 'loss']
     assert second['loss'] == pytest.approx(sum(parts), rel=1e-5)
+
+
+def test_losses_of_other_papers_take_part_when_asked_for(pairs, fabric):
+    config = small('weak')
+    names = ('patch_contrast', 'class_contrast', 'usage', 'patches', 'explicit_patches')
+    others = replace(config.loss, contrast_after=0, **dict.fromkeys(names, 0.5))
+    run = trainer(replace(config, loss=others), fabric)
+    crops = Cropper([(pairs, 1.0)], run.config)
+    for step in range(2):
+        losses = run.advance(crops.batch(step))
+        assert {*names} <= set(losses)
+        assert np.isfinite(list(losses.values())).all()
+
+
+def test_losses_that_run_the_network_again_need_one_process(pairs, fabric, monkeypatch):
+    config = small('weak')
+    config = replace(config, loss=replace(config.loss, usage=1.0))
+    monkeypatch.setattr(type(fabric), 'world_size', 2)
+    with pytest.raises(InputError, match='train in one process only'):
+        trainer(config, fabric)
 
 
 def test_published_recipe_takes_a_step(pairs, fabric):
@@ -194,14 +216,14 @@ def test_resume_refuses_what_is_not_its_own(fabric, tmp_path):
     config = small('weak')
     path = tmp_path / CHECKPOINT
     trainer(config, fabric).save(path)
-    with pytest.raises(TrainingError, match=r'another recipe \(seed'):
+    with pytest.raises(InputError, match=r'another recipe \(seed'):
         trainer(replace(config, seed=5), fabric).resume(path)
-    with pytest.raises(TrainingError, match=r'another data \(pours'):
+    with pytest.raises(InputError, match=r'another data \(pours'):
         Trainer(config, fabric, {'pours': 'other'}).resume(path)
-    with pytest.raises(TrainingError, match='--resume'):
+    with pytest.raises(InputError, match='--resume'):
         trainer(config, fabric).resume(tmp_path / 'absent.ckpt')
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(TrainingError, match='cannot be gone on from'):
+    with pytest.raises(InputError, match='cannot resume from checkpoint'):
         trainer(config, fabric).resume(path)
 
 
@@ -234,7 +256,12 @@ def test_batches_keep_labels_true_and_twins_aligned(pairs, name):
         shown += int(batch.labels.sum())
         again = crops.batch(step)
         assert torch.equal(again.images, batch.images)
-        assert not torch.equal(crops.batch(step, rank=1).images[:1], batch.images[:1])
+        for processes in range(1, config.batch.pairs + 1):
+            shares = [crops.batch(step, rank, processes) for rank in range(processes)]
+            for what in ('images', 'plain', 'labels', 'valid', 'coverage', 'known', 'sure'):
+                joined = torch.cat([getattr(share, what) for share in shares])
+                assert torch.equal(joined, getattr(batch, what)), what
+    assert not torch.equal(batch.images[0], batch.images[2])
     assert shown > 6
 
 
@@ -293,17 +320,17 @@ def test_fingerprints_follow_contents(pairs, tmp_path):
 
 
 def test_data_errors_name_the_file(pairs, tmp_path):
-    with pytest.raises(DataError, match='no such folder'):
+    with pytest.raises(InputError, match='no such folder'):
         open_data(tmp_path / 'absent')
-    with pytest.raises(DataError, match='neither pairs'):
+    with pytest.raises(InputError, match='neither pairs'):
         open_data(tmp_path)
     copy = tmp_path / 'copy'
     shutil.copytree(pairs.folder, copy)
     (copy / '000001_mask_visible.png').unlink()
-    with pytest.raises(DataError, match=r'000001_mask_visible\.png'):
+    with pytest.raises(InputError, match=r'000001_mask_visible\.png'):
         open_data(copy)[1]
     (copy / '000002_pos_rgb.jpg').write_bytes(b'no picture')
-    with pytest.raises(DataError, match=r'000002_pos_rgb\.jpg: cannot be read'):
+    with pytest.raises(InputError, match=r'000002_pos_rgb\.jpg: cannot be read'):
         open_data(copy)[2]
 
 
@@ -384,7 +411,7 @@ def test_a_run_that_was_cut_off_goes_on(pairs, fabric, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         fit(config, run, fabric, False, stop)
     assert (run.out / CHECKPOINT).exists()
-    with pytest.raises(TrainingError, match='--resume'):
+    with pytest.raises(InputError, match='--resume'):
         fit(config, run, fabric, False, lambda step, loss: None)
     steps = []
     result = fit(config, run, fabric, True, lambda step, loss: steps.append(step))
@@ -399,7 +426,7 @@ def test_a_run_that_was_cut_off_goes_on(pairs, fabric, tmp_path):
         torch.testing.assert_close(value, other.model.state_dict()[key], msg=key)
     assert {p.name for p in run.out.iterdir()} == {'cams', 'events', WEIGHTS}
     assert cv2.imread(str(run.out / 'cams' / '000006.jpg')).any()
-    with pytest.raises(TrainingError, match='finished'):
+    with pytest.raises(InputError, match='finished'):
         fit(config, run, fabric, True, lambda step, loss: None)
 
 
@@ -415,11 +442,11 @@ def test_a_minute_of_training_beats_chance(shared_dir, tmp_path, fabric, name):
     """From ImageNet's weights, on scenes that share nothing with those it is tested on."""
     side, sets = 192, {}
     for split, count in (('train', 40), ('val', 12)):
-        plates = save_plates(tmp_path / f'{split}_plates', count // 2, side, split)
-        engine = CompositeEngine(tuple(plates), seed=0, split=split, size=side)
+        backdrops = save_backdrops(tmp_path / f'{split}_backdrops', count // 2, side, split)
+        engine = CompositeEngine(tuple(backdrops), seed=0, split=split, size=side)
         assert not [d.problem for d in make_dataset(tmp_path / split, engine, count) if d.problem]
         sets[split] = open_data(tmp_path / split)
-    config = load_config(name).with_run(60, 0)
+    config = load_config(name).with_run(100, 0)
     config = replace(config, batch=replace(config.batch, pairs=4, crop=160), input_size=side)
     init = shared_dir / 'weights' / 'mobilenet_v2_imagenet.npz'
     untrained = build(config.network)
@@ -476,7 +503,7 @@ def test_command_line(labelled, tmp_path, tmp_path_factory, monkeypatch, capsys)
             cli.main()
         return caught.value.code
 
-    dry = tmp_path_factory.mktemp('dry')
+    dry, empty = tmp_path_factory.mktemp('dry'), tmp_path_factory.mktemp('empty')
     shutil.copy(labelled.folder / 'dry0.png', dry)
     (dry / 'labels.csv').write_text('file,liquid,twin\ndry0.png,0,\n')
     folders = ('--data', labelled.folder, '--val', labelled.folder)
@@ -485,7 +512,7 @@ def test_command_line(labelled, tmp_path, tmp_path_factory, monkeypatch, capsys)
         ((*folders, '--encoder-init', tmp_path / 'absent.npz'), 'absent.npz'),
         ((*folders, '--init', 'absent'), 'absent'),
         ((*folders, '--resume'), '--resume'),
-        (('--data', tmp_path, '--val', tmp_path), 'neither pairs'),
+        (('--data', empty, '--val', empty), 'neither pairs'),
         (('--data', labelled.folder, '--val', dry), 'with and without'),
     ):
         assert call('--out', tmp_path / 'run', *arguments) == 2

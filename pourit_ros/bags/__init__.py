@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""rosbag2 files in and out, without a ROS installation."""
+"""Read and write rosbag2 files without a ROS installation."""
 
 from .errors import BagError
 

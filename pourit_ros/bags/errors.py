@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What reading and writing of bags raise."""
+"""The error that reading and writing bags raises."""
 
 from ..errors import InputError
 

@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Bags made of frames: the fixtures of tests, the demo's recording."""
+"""Make bags from frames: for test fixtures and the demo's recording."""
 
 from __future__ import annotations
 
@@ -40,8 +41,8 @@ def write_pour_bag(
 
     Colour rgb8, camera info, depth 16UC1 (mm, 0: unknown), the poses both as topics and on /tf
     (camera -> source, base -> target) and /tf_static (base -> camera, again when it moves), all
-    at the frame's stamp. Raises BagError when stamps do not increase or there is no frame;
-    nothing is left behind then.
+    at the frame's stamp. Raises BagError when stamps do not increase or there is no frame, and
+    then leaves no file.
     """
     count, previous_ns, still = 0, None, None
     with BagWriter(path, storage) as bag:
@@ -61,7 +62,7 @@ def write_pour_bag(
 def _messages(
     frame: Frame, base_frame: str, still: Pose | None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(key of TOPICS, fields); `still` is the camera pose that /tf_static told last."""
+    """(key of TOPICS, fields); `still`: the last camera pose on /tf_static."""
     stamp = frame.stamp_ns
     moving = []
     if frame.T_base_cam is not None:

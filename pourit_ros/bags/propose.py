@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Where a segmenter thinks that flow starts and stops, for a person to check."""
+"""Propose where flow starts and stops, for a person to check."""
 
 from __future__ import annotations
 
@@ -11,16 +12,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..files import result_folder
+from ..formats.images import write_image
 from ..pipeline import SegmenterLike
+from ..report.account import Account
 from .collect import (
     PROPOSAL,
-    CollectError,
+    THINNED,
     Progress,
     bag_names,
     color_images,
     default_every,
+    finish_account,
     open_bag,
-    require_room,
 )
 from .marks import MARKS, Change, write_marks
 
@@ -43,21 +46,26 @@ def propose(
     every: int | None = None,
     color_topic: str | None = None,
     progress: Progress | None = None,
-) -> dict[str, tuple[Change, ...]]:
-    """Write `marks.csv` and its contact sheet `proposal.jpg` into `out`; return the changes.
+    overwrite: bool = False,
+) -> tuple[dict[str, tuple[Change, ...]], Account]:
+    """Write `marks.csv` and its contact sheet `proposal.jpg` into `out`.
+
+    Returns the changes by bag, and the account of the frames examined.
 
     `threshold` of presence; `every` as in `CollectOptions`. Nothing is labelled.
-    `progress(done, total)` counts colour frames. Raises CollectError when `out` holds anything,
-    BagError.
+    `progress(done, total)` counts colour frames. `out` must be new or empty; with `overwrite` it
+    may hold what an earlier run made, unchanged. Raises InputError.
     """
     names = bag_names(bags)
-    require_room(out)
+    account = Account('collect', 0, done='looked at', facts={'proposal': True})
     found: dict[str, tuple[Change, ...]] = {}
     rows: list[NDArray[np.uint8]] = []
-    with result_folder(out) as folder:
+    with result_folder(out, 'collect', bags, overwrite) as folder:
         for name, path in zip(names, bags, strict=True):
             with open_bag(path, color_topic) as reader:
-                times_ns = [stamp_ns for stamp_ns, _ in color_images(reader)]
+                times_ns = [stamp_ns for stamp_ns, _ in color_images(reader, account.lost)]
+                account.given += reader.count
+                account.notes += [n for n in reader.notices if n not in account.notes]
                 kept = range(0, len(times_ns), every or default_every(times_ns))
                 probabilities = []
                 for index, (_, rgb) in enumerate(color_images(reader)):
@@ -65,6 +73,9 @@ def propose(
                         probabilities.append(segmenter.segment(rgb).probability)
                     if progress is not None:
                         progress(index + 1, len(times_ns))
+                account.answered += len(kept)
+                account.dropped[THINNED] += len(times_ns) - len(kept)
+                account.liquid += sum(p > threshold for p in probabilities)
                 times = np.array([times_ns[index] for index in kept]) / 1e9
                 found[name] = find_changes(times, probabilities, threshold)
                 strips = _strips(name, times, found[name][: max(DRAWN - len(rows), 0)])
@@ -78,10 +89,10 @@ def propose(
                 words = [f'{times[i]:.2f} s  p {probabilities[i]:.2f}' for i in cells]
                 rows.append(_row(title, [pictures[kept[i]] for i in cells], words))
         write_marks(folder / MARKS, found)
-        sheet = np.ascontiguousarray(np.vstack(rows)[..., ::-1])
-        if not cv2.imwrite(str(folder / PROPOSAL), sheet):
-            raise CollectError(f'{PROPOSAL}: cannot be written, is the disk full?')
-    return found
+        write_image(folder / PROPOSAL, np.vstack(rows))
+        finish_account(account)
+        account.write(folder)
+    return found, account
 
 
 def find_changes(
@@ -90,7 +101,7 @@ def find_changes(
     """Find where flow starts and stops.
 
     `times` (N,) s; `probabilities` (N,) of presence. Smoothed by a running median; a stretch above
-    the low threshold that anywhere exceeds `threshold` is a flow (hysteresis in both directions
+    the low threshold that exceeds `threshold` somewhere is a flow (hysteresis in both directions
     of time). A change lies midway between the frames that it separates.
     """
     t = np.asarray(times, dtype=float)
@@ -111,7 +122,7 @@ def find_changes(
 def _strips(
     name: str, times: NDArray[np.float64], changes: Sequence[Change]
 ) -> list[tuple[str, NDArray[np.intp]]]:
-    """Title and frames of each row: the whole bag, then what lies around each change."""
+    """Title and frames of each row: the whole bag, then the frames around each change."""
     overview = np.linspace(times[0], times[-1], CELLS)
     strips = [(f'{name}: all of it', _nearest(times, overview))]
     for change in changes:
@@ -122,7 +133,7 @@ def _strips(
 
 
 def _nearest(times: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Indices of the times nearest to the wanted ones, each once."""
+    """Indices of the times nearest to the given ones, each once."""
     return np.unique(np.abs(times[:, None] - wanted).argmin(axis=0))
 
 

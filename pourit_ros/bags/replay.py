@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Replay a bag through the pipeline without ROS: every frame, reproducibly."""
 
@@ -9,6 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..control.pour_state import PourStateMachine
+from ..control.poured import Poured, PouredVolume
+from ..files import result_folder
+from ..formats.estimates_csv import Row, row_from_estimate
 from ..messages.contract import (
     MONITOR,
     NAMESPACE,
@@ -17,10 +21,13 @@ from ..messages.contract import (
     perception_messages,
 )
 from ..pipeline import Frame, Observation, PourEstimate, PourPipeline
-from .output import BAG, CSV, REPORT, VIDEO, replay_folder
+from ..report.account import Account
+from .accounts import CUT, figure_notes, name_hints, one_each, skipped_messages
+from .inputs import InputCopy
+from .output import BAG, CSV, RECORDING, REPORT, VIDEO
 from .outputs import ReplayOutputs
 from .reader import BagReader, ReaderOptions
-from .rows import Row, row_from_estimate
+from .rows import start_of
 from .writer import BagWriter
 
 TYPES = {topic.name: topic.type for topic in (*PERCEPTION, *MONITOR)}
@@ -30,15 +37,15 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """What a replay found: `rows` in the order of the bag, `states` as (stamp_ns, state).
+    """Result of a replay: `rows` in the order of the bag, `states` as (stamp_ns, state).
 
-    `skipped`: messages that could not be used, by topic. The files are in `folder`.
+    `account`: what happened to every image. The files are in `folder`.
     """
 
     folder: Path
     rows: tuple[Row, ...]
     states: tuple[tuple[int, str], ...]
-    skipped: dict[str, int]
+    account: Account
 
     @property
     def csv(self) -> Path:
@@ -47,7 +54,7 @@ class ReplayResult:
 
     @property
     def video(self) -> Path:
-        """The camera's images with what was seen in them."""
+        """The camera's images with overlay."""
         return self.folder / VIDEO
 
     @property
@@ -56,8 +63,13 @@ class ReplayResult:
         return self.folder / REPORT
 
     @property
+    def recording(self) -> Path:
+        """The rerun recording, where one was asked for."""
+        return self.folder / RECORDING
+
+    @property
     def bag(self) -> Path:
-        """The rosbag2 of what the nodes would have published."""
+        """The rosbag2 with the messages that the nodes would have published."""
         return self.folder / BAG
 
 
@@ -68,26 +80,40 @@ def replay(
     reader_options: ReaderOptions | None = None,
     progress: Progress | None = None,
     threshold: float | None = None,
+    include_inputs: bool = False,
+    overwrite: bool = False,
+    rrd: bool = False,
 ) -> ReplayResult:
     """Run every frame of a bag through the pipeline and write the results into `out_dir`.
 
-    estimates.csv, overlay.mp4, report.html and bag/, a rosbag2 with the nodes' topics under
-    /pourit. `latency_ms` of a row is the pipeline's wall time. `progress(done, total)` counts
-    colour images; `threshold` of presence is drawn into the page. Raises BagError; then, and on
+    estimates.csv, summary.json, overlay.mp4, report.html and bag/, a rosbag2 with the nodes'
+    topics under /pourit, recorded when the images were, and with `include_inputs` the images,
+    camera info and poses that frames were made of. `latency_ms` of a row is the pipeline's wall
+    time. `progress(done, total)` counts colour images; `threshold` of presence is drawn into the
+    page; `rrd` adds replay.rrd, a rerun recording. `out_dir` must be new or empty; with
+    `overwrite` it may hold an earlier replay, which is replaced. Raises InputError; then, and on
     Ctrl-C, `out_dir` is as it was.
     """
     options = reader_options or ReaderOptions()
     out_dir = Path(out_dir)
-    with BagReader(bag, options.topics) as reader, replay_folder(out_dir) as folder:
-        run = _Replay(reader, folder, pipeline, options)
-        run.frames(progress)
-        run.report(threshold)
-    return ReplayResult(out_dir, tuple(run.rows), tuple(run.states), dict(reader.skipped))
+    with (
+        result_folder(out_dir, 'replay', [bag], overwrite) as folder,
+        BagReader(bag, options.topics) as reader,
+    ):
+        run = _Replay(reader, folder, pipeline, options, rrd)
+        run.frames(progress, include_inputs)
+        account = run.report(threshold)
+    return ReplayResult(out_dir, tuple(run.rows), tuple(run.states), account)
 
 
 class _Replay:
     def __init__(
-        self, reader: BagReader, folder: Path, pipeline: PourPipeline, options: ReaderOptions
+        self,
+        reader: BagReader,
+        folder: Path,
+        pipeline: PourPipeline,
+        options: ReaderOptions,
+        rrd: bool,
     ) -> None:
         self.reader = reader
         self.folder = folder
@@ -95,15 +121,16 @@ class _Replay:
         self.options = options
         self.states: list[tuple[int, str]] = []
         self.machine = PourStateMachine()
-        self.outputs = ReplayOutputs(folder, reader.rate)
+        self.volume = PouredVolume()
+        self.outputs = ReplayOutputs(folder, reader.rate, rrd)
 
     @property
     def rows(self) -> list[Row]:
         return self.outputs.rows
 
-    def frames(self, progress: Progress | None) -> None:
-        """Run all frames, writing bag and video as they come."""
-        from ..report.overlay import draw_overlay
+    def frames(self, progress: Progress | None, include_inputs: bool) -> None:
+        """Run all frames and write bag and video on the way."""
+        from ..report.overlay import overlay
 
         total = self.reader.count
         source, target = self.pipeline.observer.source, self.pipeline.estimator.target
@@ -111,36 +138,62 @@ class _Replay:
             self.options.frames, mouths={'source': source.mouth, 'target': target.mouth}
         )
         with BagWriter(self.folder / BAG) as bag, self.outputs as outputs:
-            for frame in self.reader.frames(options):
+            tap = InputCopy(self.reader, bag) if include_inputs else None
+            for frame in self.reader.frames(options, tap):
                 start = time.perf_counter()
                 observation, estimate = self.pipeline(frame)
                 latency_ms = 1e3 * (time.perf_counter() - start)
-                self._record(bag, frame, observation, estimate)
-                picture = draw_overlay(frame.color, observation.segmentation, estimate, frame)
-                outputs.add(row_from_estimate(estimate, latency_ms), picture)
+                geometry = estimate.geometry
+                poured = self.volume.update(
+                    frame.stamp_ns, estimate.present, geometry.flow, geometry.flow_sigma
+                )
+                self._record(bag, frame, observation, estimate, poured)
+                picture = overlay(frame.color, observation.segmentation, estimate, frame)
+                outputs.add(row_from_estimate(estimate, latency_ms, poured), picture, geometry)
+                outputs.record(frame, observation, geometry)
                 if progress is not None:
                     progress(len(self.rows), total)
 
-    def report(self, threshold: float | None) -> None:
-        """Write the table and the page."""
+    def report(self, threshold: float | None) -> Account:
+        """Write the table, the account and the page."""
         observer, reader = self.pipeline.observer, self.reader
-        summary: dict[str, object] = {
-            'mode': 'offline, every frame',
-            'colour': reader.camera.color,
-            'depth': reader.camera.depth or 'none',
-            'source': observer.source.name,
-            'target': self.pipeline.estimator.target.name,
-            'plane': observer.plane,
-        }
-        for topic, count in reader.skipped.items():
-            summary[f'unusable on {topic}'] = count
+        account = Account(
+            'replay',
+            reader.count,
+            lost=one_each(reader.lost),
+            depth_used=reader.depth_used,
+            depth_unused=one_each(reader.depth_unused),
+            skipped=skipped_messages(reader),
+            facts={
+                'bag': reader.path.name,
+                'mode': 'offline, every frame',
+                'colour': reader.camera.color,
+                'depth topic': reader.camera.depth or 'none',
+                'source': observer.source.name,
+                'target': self.pipeline.estimator.target.name,
+                'plane': observer.plane,
+            },
+        )
+        account.add_rows(self.rows)
+        account.settle(CUT)
+        account.notes += [*reader.notices, *figure_notes(self.rows)]
+        blind = bool(account.not_measured)
+        account.hints += name_hints(reader, self.options.frames, blind)
         title = f'Replay of {reader.path.name}'
-        self.outputs.finish(title, summary, self.states, threshold)
+        self.outputs.finish(title, account, self.states, threshold, start_of(reader, self.rows))
+        return account
 
     def _record(
-        self, output: BagWriter, frame: Frame, observation: Observation, estimate: PourEstimate
+        self,
+        output: BagWriter,
+        frame: Frame,
+        observation: Observation,
+        estimate: PourEstimate,
+        poured: Poured,
     ) -> None:
-        state = self.machine.update(frame.stamp_ns, estimate.present, estimate.valid)
+        state = self.machine.update(
+            frame.stamp_ns, estimate.present, estimate.valid, estimate.probability
+        )
         changed = not self.states or self.states[-1][1] != state
         if changed:
             self.states.append((frame.stamp_ns, state))
@@ -149,10 +202,12 @@ class _Replay:
             # The overlay goes into the video.
             return name != 'liquid/overlay'
 
+        # Over its source, in any viewer, each result lies where its image does.
+        recorded_ns = self.reader.recorded_ns[frame.stamp_ns]
         frame_id, base_frame = self.reader.color_frame_id, self.options.frames.base_frame
         sent = [
             *perception_messages(observation, frame.color, frame_id, wanted),
-            *monitor_messages(estimate, base_frame, state if changed else None, wanted),
+            *monitor_messages(estimate, base_frame, state if changed else None, wanted, poured),
         ]
         for name, fields in sent:
-            output.write(f'/{NAMESPACE}/{name}', TYPES[name], fields, frame.stamp_ns)
+            output.write(f'/{NAMESPACE}/{name}', TYPES[name], fields, recorded_ns)

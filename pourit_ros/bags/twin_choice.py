@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which dry picture is the twin of a wet one: the one in which the robot stands most alike."""
+"""Choose the dry twin of a wet image: the one with the most similar robot pose."""
 
 from __future__ import annotations
 
@@ -26,10 +27,10 @@ def thumbnail(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def likest(wet: NDArray[np.uint8], dry: Sequence[NDArray[np.uint8]]) -> int | None:
-    """Return the number of the dry thumbnail most like the wet one, None where none is.
+    """Return the index of the dry thumbnail most similar to the wet one, or None.
 
-    Likeness is the mean absolute difference of the cells, each counted up to `CAP`. Pictures of
-    another size are of another camera.
+    Similarity is the mean absolute difference of the cells, each counted up to `CAP`. Images of
+    another size are from another camera.
     """
     alike = [k for k, picture in enumerate(dry) if picture.shape == wet.shape]
     if not alike:

@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Write rosbag2 recordings without ROS."""
 
@@ -7,11 +8,11 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 from rosbags.interfaces import (
     Connection,
+    ConnectionExtRosbag2,
     Qos,
     QosDurability,
     QosHistory,
@@ -38,15 +39,15 @@ class BagWriter:
     """Context manager that writes a rosbag2 folder.
 
     The folder appears under its name when the block ends; nothing stays when the block raises.
-    Topics are offered with the QoS of the contract, so that `ros2 bag play` latches what is
-    latched. `distro` names the ROS distribution whose message definitions the data follow.
-    Raises BagError when the path exists.
+    Topics get the QoS of the contract, so that `ros2 bag play` latches the latched ones. `distro`
+    names the ROS distribution whose message definitions the data follow. Raises BagError when the
+    path exists.
     """
 
     def __init__(self, path: str | Path, storage: Storage = 'mcap', distro: str = 'jazzy') -> None:
         self.path = Path(path)
         if storage not in STORAGES:
-            raise BagError(f'storage {storage!r}: there are {", ".join(STORAGES)}')
+            raise BagError(f'storage {storage!r}: choose one of {", ".join(STORAGES)}')
         self._storage = storage
         self._types = typestore(distro)
         self._connections: dict[str, Connection] = {}
@@ -54,7 +55,7 @@ class BagWriter:
 
     def __enter__(self) -> BagWriter:
         if self.path.exists():
-            raise BagError(f'{self.path}: exists already')
+            raise BagError(f'{self.path}: already exists')
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # The storage file is named after the folder, so the folder has its final name inside.
         self._partial = Path(tempfile.mkdtemp(prefix=f'.{self.path.name}.', dir=self.path.parent))
@@ -67,12 +68,7 @@ class BagWriter:
         self._writer.open()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         assert self._partial is not None
         try:
             if error is None:
@@ -91,14 +87,26 @@ class BagWriter:
     def write_raw(
         self, topic: str, type_name: str, data: bytes | memoryview, stamp_ns: int
     ) -> None:
-        """Write a message in CDR as it came over the wire."""
-        connection = self._connections.get(topic)
-        if connection is None:
-            connection = self._writer.add_connection(
+        """Write a serialised message (CDR) as received."""
+        if topic not in self._connections:
+            self._connections[topic] = self._writer.add_connection(
                 topic, type_name, typestore=self._types, offered_qos_profiles=[_offered(topic)]
             )
-            self._connections[topic] = connection
-        self._writer.write(connection, stamp_ns, data)
+        self._writer.write(self._connections[topic], stamp_ns, data)
+
+    def copy_topic(self, recorded: Connection) -> None:
+        """Declare a topic of another bag, with its definition and quality of service."""
+        ext = recorded.ext
+        assert isinstance(ext, ConnectionExtRosbag2)
+        known = bool(recorded.msgdef.data and recorded.digest)
+        self._connections[recorded.topic] = self._writer.add_connection(
+            recorded.topic,
+            recorded.msgtype,
+            typestore=self._types,
+            msgdef=recorded.msgdef.data if known else None,
+            rihs01=recorded.digest if known else None,
+            offered_qos_profiles=ext.offered_qos_profiles or [_offered(recorded.topic)],
+        )
 
 
 def _offered(topic: str) -> Qos:

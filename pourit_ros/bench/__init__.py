@@ -1,2 +1,3 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Measurements that the documentation quotes, each behind a `pourit bench` command."""
+"""Measurements quoted in the documentation, each behind a `pourit bench` command."""

@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """The chain of `pourit lift` on synthetic pours, with true masks or those of a network."""
 
@@ -14,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..geometry import Container, NoiseModel, PinholeCamera, Pose
+from ..formats.calibration import read_camera, read_pose
+from ..formats.images import read_stored
+from ..geometry import Container, NoiseModel, Pose
+from ..geometry.fall import falling
 from ..geometry.plane import PlaneMode
 from ..geometry.region import Region
-from ..geometry.stream import GRAVITY
 from ..perception.segmentation import Segmentation
 from ..pipeline import Frame, PourEstimate, PourPipeline, SegmenterLike
-from ..synth.records import RecordError, read_image, read_meta, written
+from ..synth.sets.records import read_meta, written
 from .geometry import CHI2_95_2D
 
 PLANES: tuple[PlaneMode, ...] = ('axis', 'z_axis')
@@ -51,13 +54,12 @@ class Pour:
     landing_point: NDArray[np.float64]
 
     def true_distance(self, lowest: NDArray[np.float64]) -> float:
-        """From the stream's centre where the camera sees `lowest` (3,) to the target's mouth."""
+        """Distance from the stream's centre at the visible `lowest` (3,) to the target's mouth."""
         frame = self.frame
         assert frame.T_base_cam is not None
         assert frame.T_base_target is not None
         T_cam_base = frame.T_base_cam.inverse()
-        t = np.linspace(0, 1.0, 4000)[:, None]
-        line = self.exit_point + t * self.exit_velocity - 0.5 * GRAVITY * t**2 * [0, 0, 1.0]
+        line = falling(self.exit_point, self.exit_velocity, np.linspace(0, 1.0, 4000))
         line = line[line[:, 2] > self.landing_point[2] - 0.02]
         pixels = frame.camera.project(T_cam_base.apply(line))
         seen = frame.camera.project(T_cam_base.apply(lowest))[0]
@@ -67,19 +69,21 @@ class Pour:
 
 @dataclass(frozen=True, eq=False)
 class TrueMask:
-    """In place of a network: has seen all of the stream, and nothing else."""
+    """Replaces a network: returns exactly the true mask."""
 
     mask: NDArray[np.bool_]
 
     def segment(self, rgb: NDArray[np.uint8], region: Region | None = None) -> Segmentation:
-        """Return the mask, whatever the picture shows."""
+        """Return the mask, whatever the image shows."""
         return Segmentation(1.0, True, self.mask.astype(np.float32), self.mask)
 
 
 @dataclass(frozen=True, eq=False)
 class ChainResult:
-    """One row of the table: errors (N,) m and squared Mahalanobis distances (N,) of the landing
-    point and of the offset, horizontal; `refused` counts reasons.
+    """One row of the table.
+
+    Errors (N,) m and squared Mahalanobis distances (N,) of the landing point and of the offset,
+    horizontal; `refused` counts reasons.
     """
 
     plane: str
@@ -115,10 +119,10 @@ class ChainResult:
 
 
 def load_pours(folder: Path, limit: int | None = None) -> list[Pour]:
-    """Load the pairs of a folder that show a stream; raises RecordError without any."""
+    """Load the pairs of a folder that show a stream; raises InputError without any."""
     pours = []
     if not folder.is_dir():
-        raise RecordError(f'{folder}: no such folder')
+        raise InputError(f'{folder}: no such folder')
     for stem in written(folder):
         pour = _load(folder, stem)
         if pour is not None:
@@ -126,7 +130,7 @@ def load_pours(folder: Path, limit: int | None = None) -> list[Pour]:
         if limit is not None and len(pours) == limit:
             break
     if not pours:
-        raise RecordError(f'{folder}: holds no synthetic pour (pourit synth makes some)')
+        raise InputError(f'{folder}: holds no synthetic pour; make some with pourit synth')
     return pours
 
 
@@ -139,7 +143,7 @@ def measure_chain(
 ) -> Iterator[ChainResult | None]:
     """Measure all pours; yields None for each, then the result.
 
-    `segmenter` looks where the (noisy) poses tell it to; None: true masks.
+    `segmenter` searches the region of the (noisy) poses; None: true masks.
     """
     position, angle = POSE_NOISE[noise]
     told = replace(
@@ -208,12 +212,12 @@ def _mahalanobis(error: NDArray[np.float64], covariance: NDArray[np.float64] | N
 
 def _load(folder: Path, stem: str) -> Pour | None:
     meta = read_meta(folder, stem)
-    mask = read_image(folder / f'{stem}_mask_air.png') > 127
+    mask = read_stored(folder / f'{stem}_mask_air.png') > 127
     if mask.sum() < LEAST_PIXELS:
         return None
-    depth = read_image(folder / f'{stem}_pos_depth.png').astype(np.float32) / np.float32(1000)
+    depth = read_stored(folder / f'{stem}_pos_depth.png').astype(np.float32) / np.float32(1000)
     T_cam_source, T_cam_target, T_base_cam = (
-        Pose.from_matrix(_matrix(folder / f'{stem}_{name}.txt'))
+        read_pose(folder / f'{stem}_{name}.txt')
         for name in ('Tsource2cam', 'Ttarget2cam', 'Tcam2base')
     )
     height, width = mask.shape
@@ -224,14 +228,14 @@ def _load(folder: Path, stem: str) -> Pour | None:
         exit_point = np.asarray(flow['exit_point'], float)
         velocity = np.asarray(flow['exit_velocity'], float)
     except (KeyError, TypeError, ValueError) as error:
-        raise RecordError(f'{folder / stem}_meta.json: lacks {error}') from None
+        raise InputError(f'{folder / stem}_meta.json: lacks {error}') from None
     if landing is None:
         return None
     frame = Frame(
         stamp_ns=0,
         name=stem,
-        color=read_image(folder / f'{stem}_pos_rgb.jpg'),
-        camera=PinholeCamera.from_matrix(_matrix(folder / f'{stem}_camK.txt'), width, height),
+        color=read_stored(folder / f'{stem}_pos_rgb.jpg'),
+        camera=read_camera(folder / f'{stem}_camK.txt', width, height),
         depth=depth,
         # In the published convention, so that `z_axis` means what it means there.
         T_cam_source=T_cam_source @ to_published,
@@ -253,10 +257,3 @@ def _container(fields: dict[str, Any]) -> Container:
         back.apply(fields['mouth']),
         float(fields['rim_radius']),
     )
-
-
-def _matrix(path: Path) -> NDArray[np.float64]:
-    try:
-        return np.loadtxt(path, dtype=float, ndmin=2)
-    except (OSError, ValueError):
-        raise InputError(f'{path}: is no readable matrix') from None

@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How exactly the geometry recovers simulated pours, and whether its covariance is honest."""
+"""Measure how exactly the geometry recovers simulated pours, and whether its covariance holds."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ from ..geometry import (
     measure_pour,
     pouring_plane,
 )
-from ..sim.scenario import Scenario, random_scenario
+from ..synth.scene.scenario import Scenario, random_scenario
 
 CHI2_95_2D = 5.991
 

@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The live nodes at camera rate, each in its process over the real middleware, and what they cost.
+"""Measure the live nodes at camera rate, each in its own process, over the real middleware.
 
 Imports no rclpy: the parent may be any Python program.
 """
@@ -21,10 +22,10 @@ import numpy as np
 
 from ..bags.make import write_pour_bag
 from ..errors import InputError
+from ..live.processes import RosProcesses
 from ..messages.contract import NAMESPACE
 from ..pipeline import NANOSECONDS, Frame
-from ..ros_processes import LiveError, RosProcesses
-from ..synth.sequence import PourPlan, pour_sequence
+from ..synth.sets.sequence import PourPlan, pour_sequence
 
 PERCEPTION, MONITOR, CAMERA = 'liquid_perception', 'pour_monitor', 'camera_feed'
 # A frame is answered when all of these have come.
@@ -58,7 +59,7 @@ Progress = Callable[[int], None]
 class NodesRun:
     """What to run: `size` (width, height) px at `rate` Hz for `seconds`. Raises InputError.
 
-    `whole_image`: no source pose is sent, so that the model looks at the whole image.
+    `whole_image`: send no source pose, so that the model processes the whole image.
     """
 
     seconds: float = 60.0
@@ -70,15 +71,17 @@ class NodesRun:
 
     def __post_init__(self) -> None:
         if not SHORTEST <= self.seconds <= 1e6:
-            raise InputError(f'seconds is {self.seconds:g}, it must be at least {SHORTEST:g}')
+            raise InputError(f'seconds is {self.seconds:g}, but must be at least {SHORTEST:g}')
         if not 1 <= self.rate <= 1000:
-            raise InputError(f'rate is {self.rate:g}, it must be from 1 to 1000 Hz')
+            raise InputError(f'rate is {self.rate:g}, but must be from 1 to 1000 Hz')
         low, high = SIDES
         if not all(low <= side <= high for side in self.size):
             width, height = self.size
-            raise InputError(f'size is {width}x{height}, sides must be from {low} to {high} px')
+            raise InputError(
+                f'size is {width}x{height}, but sides must be from {low} to {high} px'
+            )
         if self.threads is not None and not 1 <= self.threads <= 256:
-            raise InputError(f'threads is {self.threads}, it must be from 1 to 256')
+            raise InputError(f'threads is {self.threads}, but must be from 1 to 256')
 
     @property
     def warm_up(self) -> float:
@@ -87,7 +90,7 @@ class NodesRun:
 
 
 def wet_frames(size: tuple[int, int]) -> Iterator[Frame | None]:
-    """Render a pour; its frames with a stream, None for each of the others. RENDERED in all."""
+    """Render a pour of RENDERED frames; yield those with a stream, and None for the others."""
     for pour in pour_sequence(PLAN, PLAN_RATE, size):
         yield pour.frame if pour.landing_point is not None else None
 
@@ -95,10 +98,10 @@ def wet_frames(size: tuple[int, int]) -> Iterator[Frame | None]:
 def measure_nodes(
     run: NodesRun, frames: Iterable[Frame], progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Show frames to the nodes over and over, and listen; return the figures of the report.
+    """Send frames to the nodes in a loop and listen; return the figures of the report.
 
-    Runs on Linux. `progress(sent)`. Raises LiveError when a node fails; then, and on
-    Ctrl-C, no process and no file is left.
+    Runs on Linux. `progress(sent)`. Raises InputError when a node fails; then, and on Ctrl-C, no
+    process and no file remains.
     """
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix='pourit_bench.') as folder:
@@ -120,7 +123,7 @@ def measure_nodes(
 
 
 def table(figures: Mapping[str, Any]) -> list[str]:
-    """The figures as lines to read."""
+    """The figures as lines of text."""
     width, height = figures['size']
     look = 'whole image' if figures['whole_image'] else 'region from poses'
     load = ' to '.join(f'{value:g}' for value in figures['load_1min'])
@@ -186,7 +189,7 @@ def _start(nodes: RosProcesses, run: NodesRun, bag: str) -> None:
 
 @dataclass
 class _Record:
-    """What happened, times and stamps in ns of the wall clock.
+    """The record of a run; times and stamps in ns of the wall clock.
 
     `sent`: stamps. `arrivals` and `values`: by topic and stamp. `status`: by node, (time, values)
     of /diagnostics. `resident`: by node, (time, MiB).
@@ -201,7 +204,7 @@ class _Record:
     resident: dict[str, list[tuple[int, float]]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, event: Mapping[str, Any]) -> None:
-        """Take in a line of the camera."""
+        """Add a line of the camera's output."""
         if 'sent' in event:
             self.sent.append(event['sent'])
         elif 'topic' in event:
@@ -213,7 +216,7 @@ class _Record:
 
 
 def _watch(nodes: RosProcesses, run: NodesRun, progress: Progress | None) -> _Record:
-    """Follow the camera to its end."""
+    """Watch the camera until it ends."""
     record = _Record()
     deadline = time.monotonic() + START_TIMEOUT
     next_look = 0.0
@@ -228,7 +231,7 @@ def _watch(nodes: RosProcesses, run: NodesRun, progress: Progress | None) -> _Re
             progress(len(record.sent))
         now = time.monotonic()
         if not record.sent and now > deadline:
-            raise LiveError(f'the nodes do not find each other within {START_TIMEOUT:.0f} s')
+            raise InputError(f'the nodes did not discover each other within {START_TIMEOUT:.0f} s')
         if record.sent and now >= next_look:
             next_look = now + RSS_PERIOD
             for node in RESULTS:
@@ -248,7 +251,7 @@ def _resident_mib(pid: int) -> float:
 
 def _figures(run: NodesRun, record: _Record) -> dict[str, Any]:
     if not record.sent:
-        raise LiveError('the camera has sent nothing')
+        raise InputError('the camera sent no images')
     sent = record.sent
     elapsed = (sent[-1] - sent[0]) / NANOSECONDS
     inference = _part_p50(record, run, PERCEPTION, 'segment')
@@ -272,7 +275,7 @@ def _figures(run: NodesRun, record: _Record) -> dict[str, Any]:
 def _node_figures(
     run: NodesRun, record: _Record, node: str, given: Sequence[int], bound: float | None
 ) -> dict[str, Any]:
-    """One node's part; `given`: stamps of the frames that were its to answer."""
+    """One node's figures; `given`: stamps of the frames that it should answer."""
     start = record.sent[0]
     answers = _answer_ages(record, node)
     ages = {s: answers[s] for s in given if s in answers}
@@ -295,7 +298,7 @@ def _node_figures(
 
 
 def _answer_ages(record: _Record, node: str) -> dict[int, float]:
-    """Age (ms) of a node's last result, by the stamps for which all results came."""
+    """Age (ms) of a node's last result, by stamp, where all results arrived."""
     topics = [record.arrivals[name] for name in RESULTS[node]]
     stamps = sorted(set.intersection(*(set(topic) for topic in topics)))
     return {s: (max(topic[s] for topic in topics) - s) / 1e6 for s in stamps}
@@ -309,7 +312,7 @@ def _by_minute(ages: Mapping[int, float], start_ns: int) -> list[float]:
 
 
 def _drops(record: _Record, node: str) -> dict[str, int]:
-    """Frames that a node says it dropped, by cause."""
+    """Frames that a node reports as dropped, by cause."""
     if not record.status[node]:
         return {}
     _, values = record.status[node][-1]
@@ -318,7 +321,7 @@ def _drops(record: _Record, node: str) -> dict[str, int]:
 
 
 def _part_p50(record: _Record, run: NodesRun, node: str, part: str) -> float | None:
-    """Median over the run, once warm, of what a node says a part of its work takes, ms."""
+    """Median over the warm run of the time, ms, that a node reports for a part of its work."""
     key = f'{part} p50 (ms)'
     warm_ns = record.sent[0] + run.warm_up * NANOSECONDS
     said = [float(v[key]) for t, v in record.status[node] if t >= warm_ns and key in v]
@@ -326,7 +329,7 @@ def _part_p50(record: _Record, run: NodesRun, node: str, part: str) -> float | N
 
 
 def _resident(run: NodesRun, record: _Record, node: str) -> dict[str, float | None]:
-    """Resident memory, MiB: medians of 10 s, the first once warm, the last, max - min of all."""
+    """Resident memory, MiB: 10 s medians: the first after warm-up, the last, and max - min."""
     windows: dict[int, list[float]] = defaultdict(list)
     for time_ns, mib in record.resident[node]:
         since_warm = (time_ns - record.sent[0]) / NANOSECONDS - run.warm_up

@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Latency and memory of the runtime beside the published network."""
+"""Measure latency and memory beside the published network."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from ..perception.segmentation import ImageRegion, Segmentation
 from ..perception.segmenter import Segmenter
 from ..perception.weights import PUBLISHED
 from ..pipeline import PourObserver, PourPipeline
-from ..synth.sequence import PourFrame, pour_sequence
+from ..synth.sets.sequence import PourFrame, pour_sequence
 
 SIDE = 480
 WARM_UP = 3
@@ -28,12 +29,12 @@ WARM_UP = 3
 class Speed:
     """Medians and 95 % quantiles in ms, of one 480 x 480 frame each.
 
-    `frame`: segmenting the whole image; `roi`: its region around mouths and fall alone, which is
-    what the pipeline does where it knows the source's pose; `overhead`: the pipeline without
-    segmentation, from poses and mask to distance; `published`: the network of PourIt! as its
-    live demo runs it (two mirrored passes, random weights), read by the same `Segmenter`.
-    `ratio`: published / roi. `rss_mb`: resident memory of the process, MiB, before that network
-    is made. `backend` and `threads`: of the measured network.
+    `frame`: segmenting the whole image; `roi`: only its region around mouths and fall, as the
+    pipeline does when it knows the source's pose; `overhead`: the pipeline without segmentation,
+    from poses and mask to distance; `published`: the network of PourIt! as its live demo runs it
+    (two mirrored passes, random weights), read by the same `Segmenter`. `ratio`: published / roi.
+    `rss_mb`: resident memory of the process, MiB, before that network is created. `backend` and
+    `threads`: of the measured network.
     """
 
     frame_ms_p50: float
@@ -52,7 +53,7 @@ class Speed:
 
 
 class _Given:
-    """Answers with a mask that is known, at no cost."""
+    """Returns a known mask, at no cost."""
 
     def __init__(self, segmentation: Segmentation) -> None:
         self._segmentation = segmentation
@@ -62,7 +63,7 @@ class _Given:
 
 
 def measure_speed(weights: str | Path, threads: int, frames: int) -> Iterator[Speed | None]:
-    """Time all in turn, so that a busy machine slows all alike; yields None for each round.
+    """Time all in turn, so that a busy machine slows them equally; yields None for each round.
 
     The last item is the result. Sets torch's threads for the whole process; runs on Linux. Raises
     WeightsError.
@@ -70,7 +71,7 @@ def measure_speed(weights: str | Path, threads: int, frames: int) -> Iterator[Sp
     # After the perception package, which says how its threads wait.
     import torch
 
-    segmenter = Segmenter.load(weights, 'cpu', threads)
+    segmenter = Segmenter(weights, 'cpu', threads)
     source, target = Container.load('pourit_bottle'), Container.load('cup')
     pour = _wet_frame()
     frame = pour.frame
@@ -91,7 +92,7 @@ def measure_speed(weights: str | Path, threads: int, frames: int) -> Iterator[Sp
     rss = _resident_mb()
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    published = Segmenter(PublishedNetwork(), PUBLISHED, 'cpu')
+    published = Segmenter.from_model(PublishedNetwork(), PUBLISHED, 'cpu')
     runs['published'] = lambda: published.segment(frame.color)
     runs['published']()
     times: dict[str, list[float]] = {name: [] for name in runs}

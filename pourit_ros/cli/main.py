@@ -1,33 +1,54 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """The `pourit` command."""
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import typer
 
 from .. import __version__
 from ..errors import InputError
-from . import bench, collect, demo, evaluate, export, lift, replay, segment, synth, train
+from . import (
+    bench,
+    collect,
+    demo,
+    doctor,
+    evaluate,
+    explain,
+    export,
+    lift,
+    replay,
+    segment,
+    sim,
+    synth,
+    train,
+    view,
+)
+from .terminal import add_command
 
 app = typer.Typer(
     name='pourit',
     help='Watch a robot pour: liquid mask, 3D stream and liquid-to-container distance.',
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command('demo')(demo.demo)
-app.command('segment')(segment.segment)
-app.command('lift')(lift.lift)
-app.command('replay')(replay.replay)
-app.command('collect')(collect.collect)
-app.command('synth')(synth.synth)
-app.command('train')(train.train)
-app.command('eval')(evaluate.evaluate)
-app.command('export')(export.export)
+add_command(app, 'demo', demo.demo, measures=True)
+add_command(app, 'sim', sim.sim, measures=True)
+add_command(app, 'segment', segment.segment, measures=True)
+add_command(app, 'explain', explain.explain, measures=True)
+add_command(app, 'lift', lift.lift, measures=True)
+add_command(app, 'replay', replay.replay, measures=True)
+add_command(app, 'view', view.view)
+add_command(app, 'collect', collect.collect, measures=True)
+add_command(app, 'synth', synth.synth)
+add_command(app, 'train', train.train, measures=True)
+add_command(app, 'eval', evaluate.evaluate, measures=True)
+add_command(app, 'export', export.export)
+add_command(app, 'doctor', doctor.doctor, measures=True)
 app.add_typer(bench.app, name='bench')
 
 
@@ -40,23 +61,55 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def common(
     version: bool = typer.Option(
-        False, '--version', callback=_version, is_eager=True, help='Print the version and exit.'
+        False,
+        '--version',
+        '-V',
+        callback=_version,
+        is_eager=True,
+        help='Print the version and exit.',
     ),
 ) -> None:
     """Watch a robot pour: liquid mask, 3D stream and liquid-to-container distance."""
 
 
+class Interrupted(BaseException):
+    """A signal asks the command to end; half-written files are removed on the way out."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.status = 128 + number
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise Interrupted(number)
+
+
+def _end_on_signals() -> None:
+    """Make Ctrl-C, `kill` and a closed terminal unwind the command instead of cutting it off."""
+    for name in ('SIGINT', 'SIGTERM', 'SIGHUP'):
+        number = getattr(signal, name, None)
+        # Ignored by whoever started us: nohup, a shell's background jobs.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+
+
 def main() -> None:
     """Run the command line; bad input ends with one line on stderr and exit status 2."""
+    _end_on_signals()
     try:
         app()
     except (InputError, OSError) as error:
         line = ' '.join(str(error).split())
-        print(f'pourit: {line}', file=sys.stderr)
+        print(f'pourit: {_printable(line)}', file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except Interrupted as stop:
         print('pourit: interrupted', file=sys.stderr)
-        sys.exit(130)
+        sys.exit(stop.status)
+
+
+def _printable(text: str) -> str:
+    """Names of files that are not UTF-8 cannot be printed as they are."""
+    return text.encode('utf-8', 'backslashreplace').decode('utf-8')
 
 
 if __name__ == '__main__':

@@ -1,55 +1,51 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Options that several commands share."""
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-if TYPE_CHECKING:
-    from ..geometry.plane import PlaneMode
+from ..perception.devices import Device
+from ..perception.find_weights import known_weights
 
-
-class Plane(str, Enum):
-    """How the pouring plane is found."""
-
-    axis = 'axis'
-    z_axis = 'z_axis'
-
-    @property
-    def mode(self) -> PlaneMode:
-        """The name that the geometry knows it by."""
-        return self.value
-
-
-class Device(str, Enum):
-    """Where the network runs."""
-
-    auto = 'auto'
-    cpu = 'cpu'
-    cuda = 'cuda'
-
-    @property
-    def kind(self) -> Literal['auto', 'cpu', 'cuda']:
-        """The name that the segmenter knows it by."""
-        return self.value
-
-
-Out = Annotated[Path, typer.Option('--out', help='Folder for the results.')]
+Out = Annotated[Path, typer.Option('--out', help='Folder for the results; new or empty.')]
+Overwrite = Annotated[
+    bool, typer.Option('--overwrite', help='Replace the results of an earlier run.')
+]
 Weights = Annotated[
     str,
     typer.Option(
-        help='Name of shipped weights or a file: .safetensors, .onnx of pourit export, or the '
-        "PourIt! authors' .pth."
+        autocompletion=known_weights,
+        help='Name of shipped weights, or a file: .safetensors, .onnx from pourit export, or '
+        "the PourIt! authors' .pth.",
     ),
 ]
-DeviceOption = Annotated[Device, typer.Option(help='Where the network runs.')]
+DeviceOption = Annotated[
+    Device,
+    typer.Option(
+        help='Where the network runs; auto: CUDA if there is a GPU, else the CPU. tensorrt and '
+        'openvino need an onnxruntime that has them.'
+    ),
+]
+TorchDevice = Annotated[Literal['auto', 'cpu', 'cuda'], typer.Option(help='Where PyTorch runs.')]
 Threads = Annotated[int | None, typer.Option(min=1, help='CPU threads of the network.')]
+Refine = Annotated[
+    Literal['par', 'guided'] | None,
+    typer.Option(
+        '--refine',
+        help='Move masks to edges of the image: pixel-adaptive refinement, or a guided filter. '
+        'Default: not.',
+    ),
+]
 PlaneOption = Annotated[
-    Plane, typer.Option(help="Pouring plane from the container's axis, or PourIt!'s z axis.")
+    Literal['axis', 'z_axis'],
+    typer.Option(
+        help="Pouring plane through the container's axis, or normal to its z axis as in PourIt!."
+    ),
 ]
 Container = Annotated[
     str, typer.Option('--container', help='Source container: preset or YAML file.')

@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Progress bars on stderr, so that stdout stays for results."""
 
@@ -22,13 +23,15 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from .terminal import terminal
+
 T = TypeVar('T')
 # Without a terminal, progress is a line now and then, fit for a log file.
 LOG_EVERY = 30.0
 
 
 class RateColumn(ProgressColumn):
-    """Items a second."""
+    """Items per second."""
 
     def render(self, task: Task) -> Text:
         """Draw the column."""
@@ -46,6 +49,7 @@ def progress_bar(rate: bool = False) -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
+        disable=terminal.quiet,
     )
 
 
@@ -59,13 +63,13 @@ class Report(Protocol):
     """Shows progress."""
 
     def __call__(self, done: int, note: str = '') -> None:
-        """Tell how many are done, and a note to show."""
+        """Report how many are done, with a note to show."""
         ...
 
 
 @contextmanager
 def long_task(what: str, total: int, done: int = 0) -> Iterator[Report]:
-    """Progress of what takes minutes to hours: a bar, or without a terminal lines for a log."""
+    """Progress of a task of minutes to hours: a bar, or lines for a log without a terminal."""
     logged = time.monotonic()
     first: tuple[float, int] | None = None
     with progress_bar(rate=True) as bar:
@@ -77,7 +81,12 @@ def long_task(what: str, total: int, done: int = 0) -> Iterator[Report]:
             now = time.monotonic()
             # From the first report on: what a resumed task finds done took no time.
             first = first or (now, done)
-            if sys.stderr.isatty() or now - logged < LOG_EVERY or done == first[1]:
+            if (
+                terminal.quiet
+                or sys.stderr.isatty()
+                or now - logged < LOG_EVERY
+                or done == first[1]
+            ):
                 return
             logged = now
             seconds = (now - first[0]) / (done - first[1])

@@ -1,20 +1,23 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """`pourit replay`: a rosbag2 to estimates, video, report and output bag."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .errors import CommandError
+from ..errors import InputError
+from ..files import check_folder
+from .ending import end_with
+from .inputs import check_inputs
 from .options import (
     Container,
-    Device,
     DeviceOption,
     Out,
-    Plane,
+    Overwrite,
     PlaneOption,
     Target,
     Threads,
@@ -23,6 +26,11 @@ from .options import (
 from .progress import progress_bar
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ..bags.reader import ReaderOptions
     from ..bags.replay import ReplayResult
     from ..geometry.plane import PlaneMode
@@ -32,60 +40,69 @@ def replay(
     bag: Annotated[Path, typer.Argument(metavar='BAG', help='A rosbag2: folder, .mcap or .db3.')],
     out: Out,
     live: Annotated[
-        bool, typer.Option('--live', help='Through the ROS 2 nodes instead of in this process.')
+        bool, typer.Option('--live', help='Run the ROS 2 nodes instead of this process.')
     ] = False,
     rate: Annotated[
         float,
-        typer.Option(min=0.0, help='With --live: speed of play; 0 waits for every answer.'),
+        typer.Option(min=0.0, help='With --live: playback speed; 0 waits for every answer.'),
     ] = 1.0,
     weights: Weights = 'default',
-    plane: PlaneOption = Plane.axis,
+    plane: PlaneOption = 'axis',
     container: Container = 'pourit_bottle',
     target: Target = 'cup',
     base_frame: Annotated[str, typer.Option(help='Frame whose z axis points up.')] = 'base',
     source_frame: Annotated[
-        str, typer.Option(help='TF frame of the source; empty: its pose topic.')
+        str, typer.Option(help='TF frame of the source; default: use its pose topic.')
     ] = '',
     target_frame: Annotated[
-        str, typer.Option(help='TF frame of the target; empty: its pose topic.')
+        str, typer.Option(help='TF frame of the target; default: use its pose topic.')
     ] = '',
     topic: Annotated[
         list[str] | None,
         typer.Option(
             metavar='ROLE=TOPIC',
             help='Topic of color, info, depth, source_pose, target_pose or camera_pose; '
-            'found by type and name where not given.',
+            'default: found by type and name.',
         ),
     ] = None,
-    device: DeviceOption = Device.auto,
+    include_inputs: Annotated[
+        bool,
+        typer.Option(
+            '--include-inputs', help='Copy images, camera info, TF and poses into the output bag.'
+        ),
+    ] = False,
+    rrd: Annotated[
+        bool,
+        typer.Option('--rrd', help='Also write replay.rrd, a recording for the rerun viewer.'),
+    ] = False,
+    overwrite: Overwrite = False,
+    device: DeviceOption = 'auto',
     threads: Threads = None,
 ) -> None:
     """Replay a recorded pour.
 
-    Writes estimates.csv, overlay.mp4, report.html and bag/, a rosbag2 with what the nodes publish.
+    Writes estimates.csv, summary.json, overlay.mp4, report.html and bag/, a rosbag2 with what the
+    nodes publish, recorded with the times of its source, so that both can be opened together.
     Offline, every frame is processed; --live plays the bag into liquid_perception and
     pour_monitor over Fast DDS, where frames may be dropped as on the robot.
 
     Example: pourit replay my_bag --out replayed --target mug
     """
+    check_folder(out, [bag, weights], overwrite)
+    check_inputs([bag], weights=weights)
+    roles = _roles(topic or [])
     from ..bags.reader import ReaderOptions
-    from ..frames import AssemblerOptions
+    from ..sync.assembler import AssemblerOptions
 
     frames = AssemblerOptions(
         source_frame=source_frame, target_frame=target_frame, base_frame=base_frame
     )
     result = replay_to(
-        bag, out, live, rate, weights, plane.mode, container, target, device.kind, threads,
-        ReaderOptions(_roles(topic or []), frames),
+        bag, out, live, rate, weights, plane, container, target, device, threads,
+        ReaderOptions(roles, frames), include_inputs, overwrite=overwrite, rrd=rrd,
     )  # fmt: skip
-    wet = [row for row in result.rows if row.present]
-    inside = sum(row.margin is not None and row.margin > 0 for row in wet)
-    typer.echo(
-        f'{len(result.rows)} frames, liquid in {len(wet)}, lands inside in {inside}; '
-        f'{sum(row.valid for row in wet)} with every quantity estimated'
-    )
-    for path in (result.report, result.video, result.csv, result.bag):
-        typer.echo(f'  {path}')
+    recording = [result.recording] if rrd else []
+    end_with(result.account, (result.report, result.video, result.csv, result.bag, *recording))
 
 
 def replay_to(
@@ -97,18 +114,31 @@ def replay_to(
     plane: PlaneMode = 'axis',
     source: str = 'pourit_bottle',
     target: str = 'cup',
-    device: Literal['auto', 'cpu', 'cuda'] = 'auto',
+    device: DeviceOption = 'auto',
     threads: int | None = None,
     options: ReaderOptions | None = None,
+    include_inputs: bool = False,
+    truth: Mapping[int, NDArray[np.float64] | None] | None = None,
+    overwrite: bool = False,
+    rrd: bool = False,
 ) -> ReplayResult:
-    """Replay with a progress bar, offline or through the live nodes."""
-    from .. import geometry
+    """Replay with a progress bar, offline or through the live nodes.
+
+    `truth`: of a rendered pour, for comparison with the live nodes, as in `compare`.
+    """
+    if rrd:
+        from ..report.rerun_recording import require_rerun
+
+        require_rerun()
+    from ..geometry import Container as Vessel
+
+    containers = Vessel.load(source), Vessel.load(target)
+    from ..live.processes import require_ros
     from ..perception import Segmenter
-    from ..ros_processes import require_ros
 
     if live:
         require_ros()
-    segmenter = Segmenter.load(weights, device, threads)
+    segmenter = Segmenter(weights, device, threads)
     threshold = segmenter.metadata.presence_threshold
     with progress_bar() as bar:
         task = bar.add_task('live nodes' if live else 'replay', total=None)
@@ -117,21 +147,21 @@ def replay_to(
             bar.update(task, completed=done, total=total)
 
         if live:
-            from ..live_report import report_live
+            from ..live.report import report_live
 
             # The nodes load the weights themselves; two networks would share the processor.
             del segmenter
             return report_live(
                 bag, out, weights, source, target, plane, rate, device, threads, options, show,
-                threshold,
+                threshold, include_inputs, truth, overwrite, rrd,
             )  # fmt: skip
         from ..bags.replay import replay as replay_offline
         from ..pipeline import PourPipeline
 
-        pipeline = PourPipeline(
-            segmenter, geometry.Container.load(source), geometry.Container.load(target), plane
+        pipeline = PourPipeline(segmenter, *containers, plane)
+        return replay_offline(
+            bag, out, pipeline, options, show, threshold, include_inputs, overwrite, rrd
         )
-        return replay_offline(bag, out, pipeline, options, show, threshold)
 
 
 def _roles(pairs: list[str]) -> dict[str, str]:
@@ -139,6 +169,6 @@ def _roles(pairs: list[str]) -> dict[str, str]:
     for pair in pairs:
         role, equals, name = pair.partition('=')
         if not equals or not name:
-            raise CommandError(f'--topic {pair}: expected ROLE=TOPIC, e.g. color=/cam/image')
+            raise InputError(f'--topic {pair}: expected ROLE=TOPIC, e.g. color=/cam/image')
         roles[role] = name
     return roles

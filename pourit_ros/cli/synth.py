@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """`pourit synth`: labelled synthetic pours."""
 
@@ -7,65 +8,64 @@ import importlib.util
 import os
 import time
 from collections.abc import Iterator
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
-from ..files import result_folder
-from .errors import CommandError
-from .options import Container, Out, Target
+from ..errors import InputError
+from ..files import check_working_folder, result_folder, working_folder
+from .inputs import check_inputs
+from .options import Container, Out, Overwrite, Target
 from .progress import long_task, track
+from .terminal import say
 
 if TYPE_CHECKING:
-    from ..pipeline import Frame
-    from ..synth.dataset import Engine
+    import numpy as np
+    from numpy.typing import NDArray
 
+    from ..pipeline import Frame
+    from ..synth.sets.dataset import Engine
+
+# The recipe of a set, by which its folder is known.
+RECIPE = 'dataset.json'
 # Of the failed scenes so many are named.
 NAMED = 5
 
 
-class EngineName(str, Enum):
-    """What makes the pictures."""
-
-    composite = 'composite'
-    pathtrace = 'pathtrace'
-    background = 'background'
-
-
-class Split(str, Enum):
-    """Training and validation share no container, liquid, room or stream."""
-
-    train = 'train'
-    val = 'val'
+EngineName = Literal['composite', 'pathtrace', 'backdrop']
 
 
 def synth(
     out: Out,
-    count: Annotated[int, typer.Option(min=0, help='Pairs (or backgrounds) in the set.')] = 12,
+    overwrite: Overwrite = False,
+    count: Annotated[int, typer.Option(min=0, help='Pairs (or backdrops) in the set.')] = 12,
     engine: Annotated[
-        EngineName,
+        EngineName | None,
         typer.Option(
-            help='pathtrace: photoreal pairs; background: path-traced pictures without a stream; '
-            'composite: ray-traced streams over such backgrounds, fast.'
+            help='pathtrace: photoreal pairs; backdrop: path-traced images without a stream; '
+            'composite: ray-traced streams over such backdrops, fast. Default: composite with '
+            '--backdrops, else pathtrace.'
         ),
-    ] = EngineName.composite,
-    split: Annotated[Split, typer.Option(help='Which half of all scenes.')] = Split.train,
-    seed: Annotated[int, typer.Option(min=0, help='Of everything that is random.')] = 0,
+    ] = None,
+    split: Annotated[
+        Literal['train', 'val'], typer.Option(help='Split whose scenes to draw from.')
+    ] = 'train',
+    seed: Annotated[int, typer.Option(min=0, help='Seed of everything random.')] = 0,
     size: Annotated[
-        int, typer.Option(min=64, max=1024, help='Pixels along a side; of a sequence, its width.')
+        int,
+        typer.Option(
+            min=64, max=1024, help='Side of the images in pixels; with --sequence, their width.'
+        ),
     ] = 320,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help='Processes; default: one for each core.')
+        int | None, typer.Option(min=1, help='Number of processes; default: one per core.')
     ] = None,
-    backgrounds: Annotated[
+    backdrops: Annotated[
         Path | None,
         typer.Option(
-            help='With composite: folder made by --engine background, or of RGB-D photos of dry '
-            "pours in PourIt!'s layout, with the poses of both containers."
+            help='With composite: folder made by --engine backdrop, or folder of '
+            "RGB-D photos of dry pours in PourIt!'s layout, with the poses of both containers."
         ),
     ] = None,
     container: Container = 'pourit_bottle',
@@ -73,57 +73,75 @@ def synth(
     poured_from: Annotated[
         str | None,
         typer.Option(
-            help='With pathtrace and background: only scenes with this source (tap, jug, ...).'
+            help='With pathtrace or backdrop: only scenes with this source (tap, jug, ...).'
+        ),
+    ] = None,
+    stratum: Annotated[
+        str | None,
+        typer.Option(
+            help='With pathtrace or backdrop: scenes of one kind (thin) or a mixture of some '
+            '(thin=2,tap=1): general, tan, tap, thin, dim, in_glass, before_glass, moved, flow; '
+            'default: a mixture of all, with --poured-from general.'
         ),
     ] = None,
     environment_maps: Annotated[
-        Path | None, typer.Option(help='Folder of .hdr panoramas; without: drawn rooms alone.')
+        Path | None, typer.Option(help='Folder of .hdr panoramas; default: drawn rooms only.')
     ] = None,
     sheet: Annotated[
         bool, typer.Option('--sheet', help='Also draw a contact sheet of the set, sheet.png.')
     ] = False,
     sequence: Annotated[
-        bool, typer.Option('--sequence', help='Instead: one whole pour as a rosbag2 with truth.')
+        bool,
+        typer.Option(
+            '--sequence', help='Instead of a set, write one whole pour as a rosbag2 with truth.'
+        ),
     ] = False,
-    rate: Annotated[float, typer.Option(min=1.0, max=60.0, help='With --sequence: Hz.')] = 15.0,
+    rate: Annotated[
+        float, typer.Option(min=1.0, max=60.0, help='With --sequence: frame rate, Hz.')
+    ] = 15.0,
     liquid: Annotated[
-        str, typer.Option(help='With --sequence: water, tea, milk, orange_juice, ...')
+        str, typer.Option(help='With --sequence: liquid (water, tea, milk, orange_juice, ...).')
     ] = 'water',
 ) -> None:
     """Make labelled synthetic pours: every scene with and without its stream.
 
-    Writes PourIt!'s file layout and one JSON a pair: both pictures, sensor-like and true depth,
+    Writes PourIt!'s file layout and one JSON per pair: both images, sensor-like and true depth,
     masks of the stream in the air and through clear walls, instances, poses. The same seed gives
-    the same files, whatever --jobs is; a command that was stopped goes on where it was.
+    the same files, whatever --jobs is; an interrupted command resumes where it stopped.
 
-    Example: pourit synth --engine background --count 100 --out rooms
+    Example: pourit synth --engine backdrop --count 100 --out rooms
 
-    Example: pourit synth --count 1000 --backgrounds rooms --out pours --sheet
+    Example: pourit synth --count 1000 --backdrops rooms --out pours --sheet
 
     Example: pourit synth --sequence --size 480 --out sequence
     """
     if sequence:
-        _sequence(out, size, rate, liquid, seed)
+        _sequence(out, size, rate, liquid, seed, overwrite)
         return
-    if out.exists() and not out.is_dir():
-        raise CommandError(f'{out}: is a file, --out needs a folder')
+    given = [folder for folder in (backdrops, environment_maps) if folder is not None]
+    check_working_folder(out, 'synth', given, RECIPE)
+    check_inputs(folders=given)
+    if engine is None:
+        engine = 'pathtrace' if backdrops is None else 'composite'
     maker = _engine(
         engine,
-        split.value,
+        split,
         seed,
         size,
-        backgrounds,
+        backdrops,
         environment_maps,
         container,
         target,
         poured_from,
+        stratum,
     )
-    _make(out, maker, count, jobs or os.cpu_count() or 1, engine)
-    if sheet and engine is not EngineName.background:
-        from ..synth.sheet import write_sheet
+    with working_folder(out, 'synth', given, RECIPE):
+        _make(out, maker, count, jobs or os.cpu_count() or 1, engine)
+        if sheet and engine != 'backdrop':
+            from ..synth.sets.contact_sheet import write_sheet
 
-        write_sheet(out, out / 'sheet.png')
-        typer.echo(f'Contact sheet: {out / "sheet.png"}')
+            write_sheet(out, out / 'sheet.png')
+            say(f'Contact sheet: {out / "sheet.png"}')
 
 
 def _engine(
@@ -131,46 +149,55 @@ def _engine(
     split: str,
     seed: int,
     size: int,
-    backgrounds: Path | None,
+    backdrops: Path | None,
     environment_maps: Path | None,
     container: str,
     target: str,
     poured_from: str | None,
+    stratum: str | None,
 ) -> Engine:
-    from ..synth.description import Assets
+    from ..synth.scene.description import Assets
 
-    if name is EngineName.composite:
-        from ..synth.engines import CompositeEngine, find_plates
+    if name == 'composite':
+        from ..synth.sets.engines import CompositeEngine, find_backdrops
 
-        if poured_from is not None:
-            raise CommandError('--poured-from is for backgrounds, composites take theirs')
-        if backgrounds is None:
-            raise CommandError(
-                'composite needs --backgrounds DIR; pourit synth --engine background makes it'
+        for option, given in (('--poured-from', poured_from), ('--stratum', stratum)):
+            if given is not None:
+                raise InputError(
+                    f'{option} does not apply to composites, which take it from their backdrops'
+                )
+        if backdrops is None:
+            raise InputError(
+                'composite needs --backdrops DIR; make one with pourit synth --engine backdrop'
             )
-        plates = tuple(find_plates(backgrounds))
-        return CompositeEngine(plates, seed, split, size, container, target)
-    from ..synth.random_scenes import check_source
+        return CompositeEngine(
+            tuple(find_backdrops(backdrops)), seed, split, size, container, target
+        )
+    from ..synth.scene.strata import Mixture, check_source
 
     assets = Assets.find(environment_maps)
     check_source(poured_from)
+    mixture = Mixture() if poured_from and stratum is None else Mixture.parse(stratum)
+    check_source(poured_from, [kind for kind, _ in mixture.weights])
+    if name == 'backdrop':
+        mixture = mixture.still()
     _require('mitsuba', 'pyoidn')
-    from ..synth.engines import BackgroundEngine, PathtraceEngine
+    from ..synth.sets.engines import BackdropEngine, PathtraceEngine
 
-    chosen = BackgroundEngine if name is EngineName.background else PathtraceEngine
-    return chosen(seed, split, size, assets, poured_from)
+    chosen = BackdropEngine if name == 'backdrop' else PathtraceEngine
+    return chosen(seed, split, size, assets, poured_from, mixture=mixture)
 
 
 def _require(*modules: str) -> None:
     for module in modules:
         if importlib.util.find_spec(module) is None:
-            raise CommandError(f'{module} is not installed: pip install ".[synth]"')
+            raise InputError(f'{module} is not installed: pip install ".[synth]"')
 
 
 def _make(out: Path, maker: Engine, count: int, jobs: int, engine: EngineName) -> None:
-    from ..synth.dataset import make_dataset
+    from ..synth.sets.dataset import make_dataset
 
-    what = 'backgrounds' if engine is EngineName.background else 'pairs'
+    what = 'backdrops' if engine == 'backdrop' else 'pairs'
     there = len([i for i in maker.made(out) if i < count]) if out.is_dir() else 0
     problems = []
     made = 0
@@ -184,7 +211,7 @@ def _make(out: Path, maker: Engine, count: int, jobs: int, engine: EngineName) -
             report(there + made + len(problems))
     seconds = time.monotonic() - start
     speed = f', {made / seconds:.2f}/s with {jobs} processes' if made else ''
-    typer.echo(f'{there + made} {what} in {out} ({made} new{speed})')
+    say(f'{there + made} {what} in {out} ({made} new{speed})')
     for done in problems[:NAMED]:
         typer.echo(f'left out {done.index}: {done.problem}', err=True)
     if len(problems) > NAMED:
@@ -205,7 +232,7 @@ def record_pour(
     order, None while nothing flows.
     """
     from ..bags.make import write_pour_bag
-    from ..synth.sequence import PourPlan, pour_sequence, write_truth
+    from ..synth.sets.sequence import PourPlan, pour_sequence, write_truth
 
     plan = PourPlan()
     truth: dict[int, NDArray[np.float64] | None] = {}
@@ -220,11 +247,13 @@ def record_pour(
     return truth
 
 
-def _sequence(out: Path, width: int, rate: float, liquid: str, seed: int) -> None:
-    from ..synth.description import LIQUIDS
+def _sequence(out: Path, width: int, rate: float, liquid: str, seed: int, overwrite: bool) -> None:
+    from ..synth.scene.description import LIQUIDS
 
     if liquid not in LIQUIDS:
-        raise CommandError(f'no liquid {liquid!r}; liquids: {", ".join(LIQUIDS)}')
-    with result_folder(out) as folder:
-        truth = record_pour(folder, 'pour', rate, (width, width * 3 // 4), liquid, seed)
-    typer.echo(f'{len(truth)} frames: {out / "pour"}, truth: {out / "truth.csv"}')
+        raise InputError(f'unknown liquid {liquid!r}; liquids: {", ".join(LIQUIDS)}')
+    bag = out.resolve().name or 'pour'
+    with result_folder(out, 'synth', overwrite=overwrite) as folder:
+        # Bags are told apart by their names, in collect's files as on a screen.
+        truth = record_pour(folder, bag, rate, (width, width * 3 // 4), liquid, seed)
+    say(f'{len(truth)} frames: {out / bag}, truth: {out / "truth.csv"}')

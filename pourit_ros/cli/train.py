@@ -1,41 +1,36 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""`pourit train`: the liquid classifier from rendered pairs or labelled pictures."""
+"""`pourit train`: train the liquid classifier on rendered pairs or labelled images."""
 
 from __future__ import annotations
 
-from enum import Enum
+from contextlib import ExitStack
+from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from ..errors import InputError
-from .options import Device, DeviceOption, Threads
+from ..files import check_working_folder, working_folder
+from ..perception.errors import require_torch
+from .inputs import check_inputs
+from .options import Threads, TorchDevice
 from .progress import long_task
-
-
-class Precision(str, Enum):
-    """Of the network's arithmetic."""
-
-    float32 = '32-true'
-    bf16 = 'bf16-mixed'
-    fp16 = '16-mixed'
-
-    @property
-    def kind(self) -> Literal['32-true', 'bf16-mixed', '16-mixed']:
-        """The name that Fabric knows it by."""
-        return self.value
+from .terminal import say, show
 
 
 def train(
     data: Annotated[
         list[Path],
-        typer.Option(help='Folder of pourit synth or pourit collect; may be given repeatedly.'),
+        typer.Option(help='Folder from pourit synth or pourit collect; repeatable.'),
     ],
     val: Annotated[
-        Path, typer.Option(help='The same, held out: both thresholds are chosen on it.')
+        Path,
+        typer.Option(help='Held-out folder of the same kind; both thresholds are chosen on it.'),
     ],
-    out: Annotated[Path, typer.Option(help="The run's folder.")],
+    out: Annotated[Path, typer.Option(help='Folder for the run.')],
     config: Annotated[
         str, typer.Option(help='Recipe: default, weak, published, or a YAML file.')
     ] = 'default',
@@ -43,36 +38,47 @@ def train(
         str | None, typer.Option(help='Weights to start from: a shipped name or a file.')
     ] = None,
     encoder_init: Annotated[
-        Path | None, typer.Option(help='MobileNetV2 weights of ImageNet, npz.')
+        Path | None, typer.Option(help='ImageNet weights of MobileNetV2, .npz.')
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the recipe's.")] = None,
-    resume: Annotated[bool, typer.Option(help='Go on with a run that was cut off.')] = False,
-    device: DeviceOption = Device.auto,
-    devices: Annotated[int, typer.Option(min=1, help='GPUs, or CPU processes.')] = 1,
-    precision: Annotated[Precision, typer.Option(help='Of arithmetic.')] = Precision.float32,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps; default: the recipe's.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed; default: the recipe's.")] = None,
+    resume: Annotated[bool, typer.Option(help='Resume an interrupted run.')] = False,
+    device: TorchDevice = 'auto',
+    devices: Annotated[
+        int, typer.Option(min=1, help='GPUs, or CPU processes, that share each batch.')
+    ] = 1,
+    precision: Annotated[
+        Literal['32-true', 'bf16-mixed', '16-mixed'], typer.Option(help='Arithmetic precision.')
+    ] = '32-true',
     threads: Threads = None,
     workers: Annotated[int, typer.Option(min=1, help='Threads that prepare batches.')] = 2,
 ) -> None:
     """Train the liquid classifier.
 
-    Writes weights.safetensors, TensorBoard events and pictures of CAMs on fixed frames (cams/)
+    Writes weights.safetensors, TensorBoard events and images of CAMs on fixed frames (cams/)
     into the run's folder, and a checkpoint while it runs.
 
     Example: pourit train --config weak --data lab --val lab_val --init default --out run
     """
-    try:
-        import lightning_fabric  # noqa: F401
-        import tensorboard  # noqa: F401
-    except ImportError as error:
-        raise InputError(f"{error.name} is missing: pip install 'pourit_ros[train]'") from None
+    check_inputs(
+        [] if encoder_init is None else [encoder_init], folders=[*data, val], weights=init
+    )
+    for module in ('lightning_fabric', 'tensorboard'):
+        if find_spec(module) is None:
+            raise InputError(f"{module} is missing: pip install 'pourit_ros[train]'")
+    from ..training.config import load_config
+
+    # Before torch, which takes seconds.
+    recipe = load_config(config).with_run(steps, seed)
+    require_torch('training')
     import torch
 
-    from ..training.config import load_config
     from ..training.data_sets import open_data
-    from ..training.fit import Run, fit, make_fabric
+    from ..training.fit import CHECKPOINT, Run, check, fit, make_fabric
+    from ..training.processes import one_voice
 
-    recipe = load_config(config).with_run(steps, seed)
+    given = [*data, val, *(path for path in (init, encoder_init) if path is not None)]
+    check_working_folder(out, 'train', given, CHECKPOINT)
     sets = [open_data(folder) for folder in data]
     run = Run(
         # Every sample as often as any other.
@@ -83,13 +89,37 @@ def train(
         init=init,
         workers=workers,
     )
+    check(recipe, run, resume, devices)
+    published = recipe.network['architecture'] == 'published_network'
+    fabric = make_fabric(device, devices, precision, unused=published)
     if threads is not None:
+        # Not before: several processes are given their share of the cores.
         torch.set_num_threads(threads)
-    fabric = make_fabric(device.value, devices, precision.kind)
-    with long_task('steps', recipe.optimiser.steps) as report:
-        result = fit(
-            recipe, run, fabric, resume, lambda step, loss: report(step, f', loss {loss:.3f}')
-        )
+    with one_voice(fabric):
+        if not fabric.is_global_zero:
+            fit(recipe, run, fabric, resume, lambda step, loss: None)
+            return
+        with working_folder(out, 'train', given, CHECKPOINT), ExitStack() as bars:
+            report = bars.enter_context(long_task('steps', recipe.optimiser.steps))
+            looked = None
+
+            def choosing(done: int, total: int) -> None:
+                nonlocal looked
+                if looked is None:
+                    bars.close()
+                    looked = bars.enter_context(long_task('images for the thresholds', total))
+                looked(done)
+
+            result = fit(
+                recipe,
+                run,
+                fabric,
+                resume,
+                lambda step, loss: report(step, f', loss {loss:.3f}'),
+                choosing,
+            )
+    weights = out / 'weights.safetensors'
     if result is not None:
-        typer.echo(str(result))
-    typer.echo(f'weights: {out / "weights.safetensors"}')
+        say(str(result))
+    say(f'weights: {weights}')
+    show({'weights': str(weights), **({} if result is None else asdict(result))}, '')

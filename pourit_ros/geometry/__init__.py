@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Mask and poses to cloud, stream, landing point and distance.
 
@@ -10,6 +11,7 @@ from .cloud import LiquidCloud, lift_mask
 from .container import Container
 from .depth import DepthEvidence, depth_evidence
 from .errors import GeometryError, NotEstimable
+from .flow import FlowModel
 from .measure import PourGeometry, measure_pour
 from .noise import NoiseModel
 from .plane import PouringPlane, pouring_plane
@@ -19,6 +21,7 @@ from .stream import StreamFit, fit_stream
 __all__ = [
     'Container',
     'DepthEvidence',
+    'FlowModel',
     'GeometryError',
     'LiquidCloud',
     'NoiseModel',

@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Pinhole camera whose intrinsics follow every crop, resize and letterbox of its image."""
+"""Pinhole camera whose intrinsics follow each crop and resize of its image."""
 
 from __future__ import annotations
 
@@ -15,17 +16,31 @@ from .errors import GeometryError
 class PinholeCamera:
     """Intrinsics of an image of `width` x `height` pixels; pixel centres lie at integers.
 
-    `distortion` holds OpenCV's coefficients (plumb_bob, rational_polynomial), empty for a
-    rectified image.
+    Points are in the optical frame: x right, y down, z forward, m. u = fx x / z + cx and v = fy y
+    / z + cy, after OpenCV's distortion where there is one. Raises GeometryError for an empty
+    image, or intrinsics that are not finite and positive.
+
+    >>> camera = PinholeCamera(width=640, height=480, fx=600, fy=600, cx=319.5, cy=239.5)
+    >>> camera.project([[0.1, 0.0, 1.0]])
+    array([[379.5, 239.5]])
+    >>> camera.resize(320, 240).project([[0.1, 0.0, 1.0]])
+    array([[189.5, 119.5]])
     """
 
     width: int
+    """Of the image, px."""
     height: int
+    """Of the image, px."""
     fx: float
+    """Focal length, px."""
     fy: float
+    """Focal length, px."""
     cx: float
+    """Principal point, px."""
     cy: float
+    """Principal point, px."""
     distortion: tuple[float, ...] = ()
+    """OpenCV's coefficients (plumb_bob, rational_polynomial); empty for a rectified image."""
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
@@ -98,11 +113,3 @@ class PinholeCamera:
             cx=(self.cx + 0.5) * sx - 0.5,
             cy=(self.cy + 0.5) * sy - 0.5,
         )
-
-    def letterbox(self, width: int, height: int) -> PinholeCamera:
-        """Camera of the image scaled with its aspect kept and centred in width x height."""
-        scale = min(width / self.width, height / self.height)
-        inner_w, inner_h = round(self.width * scale), round(self.height * scale)
-        inner = self.resize(max(inner_w, 1), max(inner_h, 1))
-        x, y = (width - inner.width) // 2, (height - inner.height) // 2
-        return inner.crop(-x, -y, width, height)

@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a container looks like to the geometry: axis, mouth and rim."""
+"""The geometry of a container: axis, mouth, rim and hollow."""
 
 from __future__ import annotations
 
@@ -13,27 +14,65 @@ import yaml
 from numpy.typing import NDArray
 
 from ..resources import find_resource
+from .cavity import Cavity
 from .errors import GeometryError
 from .pose import Pose
+from .rim import Rim
 
 
 @dataclass(frozen=True, eq=False)
 class Container:
     """A source or target container, in its own frame.
 
-    `axis`: unit vector (3,) of the symmetry axis, pointing out of the mouth; `mouth`: the mouth's
-    centre (3,) m; `rim_radius`: m.
+    The frame is the one whose pose is measured, anywhere in the container. `load` finds the
+    presets of config/containers.yaml by name. Raises GeometryError for impossible numbers.
+
+    >>> up = np.array([0.0, 0.0, 1.0])
+    >>> mug = Container('mug', axis=up, mouth=0.095 * up, rim_radius=0.04)
+    >>> mug.mouth_in(Pose(np.eye(3), np.array([0.5, 0.0, 0.1])))
+    array([0.5  , 0.   , 0.195])
+    >>> Container.load('cup').rim_radius
+    0.04
     """
 
     name: str
+    """Name in messages."""
     axis: NDArray[np.float64]
+    """Unit vector (3,) of the symmetry axis, pointing out of the mouth."""
     mouth: NDArray[np.float64]
+    """Centre (3,) of the mouth, m."""
     rim_radius: float
+    """Radius of the mouth, m, within (0, 1)."""
+    cavity: Cavity | None = None
+    """Its hollow, where it is known; its mouth has the rim's radius, to a tenth."""
+
+    def __post_init__(self) -> None:
+        """Raise GeometryError for impossible numbers."""
+        axis, mouth = np.asarray(self.axis, dtype=float), np.asarray(self.mouth, dtype=float)
+        if axis.shape != (3,) or mouth.shape != (3,) or not np.isfinite([*axis, *mouth]).all():
+            raise GeometryError(
+                f'container {self.name}: axis and mouth must each be three finite numbers'
+            )
+        if abs(np.linalg.norm(axis) - 1) > 1e-6:
+            raise GeometryError(
+                f'container {self.name}: axis has length {np.linalg.norm(axis):.6g}, not 1'
+            )
+        if not 0 < self.rim_radius < 1:
+            raise GeometryError(
+                f'container {self.name}: rim_radius is {self.rim_radius:g}, not within (0, 1) m'
+            )
+        if self.cavity is not None:
+            try:
+                self.cavity.check_rim(self.rim_radius)
+            except GeometryError as error:
+                raise GeometryError(f'container {self.name}: {error}') from None
+        object.__setattr__(self, 'axis', axis)
+        object.__setattr__(self, 'mouth', mouth)
 
     @classmethod
     def from_dict(cls, name: str, fields: Mapping[str, Any]) -> Container:
-        """Build from the fields of a YAML entry; raises GeometryError naming the bad one."""
-        unknown = set(fields) - {'axis', 'mouth', 'rim_radius'}
+        """Build from the fields of a YAML entry; raises GeometryError that names the bad one."""
+        unknown = set(fields) - {'axis', 'mouth', 'rim_radius', 'cavity'}
         missing = {'axis', 'mouth', 'rim_radius'} - set(fields)
         if unknown or missing:
             raise GeometryError(
@@ -48,13 +87,17 @@ class Container:
         except (TypeError, ValueError) as error:
             raise GeometryError(f'container {name}: {error}') from None
         if axis.shape != (3,) or mouth.shape != (3,) or not np.isfinite([*axis, *mouth]).all():
-            raise GeometryError(f'container {name}: axis and mouth are three finite numbers each')
+            raise GeometryError(
+                f'container {name}: axis and mouth must each be three finite numbers'
+            )
         norm = float(np.linalg.norm(axis))
         if norm < 1e-6:
             raise GeometryError(f'container {name}: axis has no length')
-        if not 0 < radius < 1:
-            raise GeometryError(f'container {name}: rim_radius is {radius:g}, not within (0, 1) m')
-        return cls(name, axis / norm, mouth, radius)
+        try:
+            cavity = Cavity(fields['cavity']) if 'cavity' in fields else None
+        except GeometryError as error:
+            raise GeometryError(f'container {name}: {error}') from None
+        return cls(name, axis / norm, mouth, radius, cavity)
 
     @classmethod
     def load(cls, name_or_file: str) -> Container:
@@ -78,6 +121,11 @@ class Container:
     def mouth_in(self, T_frame_container: Pose) -> NDArray[np.float64]:
         """The mouth's centre (3,) in another frame, m."""
         return T_frame_container.apply(self.mouth)
+
+    def rim_in(self, T_frame_container: Pose) -> Rim:
+        """The rim in another frame."""
+        mouth, axis = self.mouth_in(T_frame_container), self.axis_in(T_frame_container)
+        return Rim(mouth, axis, self.rim_radius)
 
 
 def presets() -> dict[str, dict[str, Any]]:

@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The two ways in which geometry says no."""
+"""The two errors of the geometry."""
 
 from ..errors import InputError
 
@@ -9,7 +10,7 @@ class GeometryError(InputError):
 
 
 class NotEstimable(Exception):  # noqa: N818 - a state of the measurement, not a fault
-    """The input is fine and the quantity still cannot be estimated; `reason` says why."""
+    """The input is valid, but the quantity cannot be estimated; `reason` says why."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

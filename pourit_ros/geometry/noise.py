@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Uncertainty of the inputs."""
 
@@ -10,12 +11,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """One-sigma noise of what the geometry is given.
+    """One-sigma noise of the geometry's inputs.
 
     `pixel`: of the mask's centre line, px, with `correlation` px along it (neighbouring rows of a
     mask err together); `position` (m, per axis) and `angle` (rad, per axis): of the source and
     the target pose; `stream` (m): of the landing point, each way in the rim's plane, about where
-    a free fall lands, for liquid ripples, spreads into sheets and breaks into drops.
+    a free fall lands, since liquid ripples, spreads into sheets and breaks into drops.
     """
 
     pixel: float = 1.0

@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Rigid transform between two frames."""
 
@@ -11,16 +12,43 @@ from scipy.spatial.transform import Rotation
 
 from .errors import GeometryError
 
-# Pose files and quaternions in float32 are off by 1e-6; beyond this it is no rotation.
+# Pose files and quaternions in float32 are off by 1e-6; beyond this it is not a rotation.
 ORTHONORMAL_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class Pose:
-    """T_a_b: maps points of frame b into frame a. `rotation` (3, 3), `translation` (3,) m."""
+    """T_a_b: the pose of frame b in frame a, a rigid transform of points of b into a.
+
+    `T_a_b @ T_b_c` is T_a_c. Raises GeometryError unless it is a rigid transform.
+
+    >>> T_base_cam = Pose(np.diag([1.0, -1, -1]), np.array([0.0, 0, 1]))  # 1 m up, looking down
+    >>> T_base_cam.apply([[0, 0, 0.75]])
+    array([[0.  , 0.  , 0.25]])
+    >>> (T_base_cam.inverse() @ T_base_cam).translation
+    array([0., 0., 0.])
+    """
 
     rotation: NDArray[np.float64]
+    """(3, 3), its columns the axes of b in a."""
     translation: NDArray[np.float64]
+    """(3,) m, the origin of b in a."""
+
+    def __post_init__(self) -> None:
+        """Raise GeometryError unless this is a rigid transform of finite numbers."""
+        R, t = np.asarray(self.rotation, dtype=float), np.asarray(self.translation, dtype=float)
+        if R.shape != (3, 3) or t.shape != (3,):
+            raise GeometryError(
+                'pose: needs a (3, 3) rotation and a (3,) translation, '
+                f'got {R.shape} and {t.shape}'
+            )
+        if not (np.isfinite(R).all() and np.isfinite(t).all()):
+            raise GeometryError('pose: rotation and translation must be finite')
+        error = np.abs(R @ R.T - np.eye(3)).max()
+        if error > ORTHONORMAL_TOLERANCE or np.linalg.det(R) < 0:
+            raise GeometryError(f'pose: not a rotation (off by {error:.2g})')
+        object.__setattr__(self, 'rotation', R)
+        object.__setattr__(self, 'translation', t)
 
     @classmethod
     def identity(cls) -> Pose:
@@ -38,7 +66,7 @@ class Pose:
         R = matrix[:3, :3]
         error = np.abs(R @ R.T - np.eye(3)).max()
         if error > ORTHONORMAL_TOLERANCE or np.linalg.det(R) < 0:
-            raise GeometryError(f'pose: upper 3x3 block is no rotation (off by {error:.2g})')
+            raise GeometryError(f'pose: upper 3x3 block is not a rotation (off by {error:.2g})')
         u, _, vt = np.linalg.svd(R)
         return cls(u @ vt, matrix[:3, 3].copy())
 
@@ -64,7 +92,8 @@ class Pose:
     @property
     def quaternion(self) -> NDArray[np.float64]:
         """The rotation as a quaternion (x, y, z, w) with w >= 0."""
-        return Rotation.from_matrix(self.rotation).as_quat(canonical=True)
+        xyzw = Rotation.from_matrix(self.rotation).as_quat()
+        return xyzw if xyzw[3] >= 0 else -xyzw
 
     def inverse(self) -> Pose:
         """T_b_a."""

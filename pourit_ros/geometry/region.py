@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The part of the image in which a pour can show."""
+"""The part of the image where a pour can be visible."""
 
 from __future__ import annotations
 
@@ -10,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from .camera import PinholeCamera
 from .container import Container
+from .fall import GRAVITY
 from .pose import Pose
-from .stream import GRAVITY
+from .reach import NEAREST
 
 # What a pose may be off without the stream leaving the region.
 POSITION_ERROR = 0.02
@@ -22,8 +24,6 @@ FALL = 0.35
 EXIT_SPEED = 0.5
 # A target further off than this is not what is poured into, m.
 REACH = 0.6
-# Nearer than this to the camera nothing is poured, m.
-NEAREST = 0.05
 # Less than this of a region says nothing about a stream, px.
 LEAST_SIDE = 16
 
@@ -53,11 +53,11 @@ def pour_region(
     """Bound the projections of both mouths and of the fall between them.
 
     The fall reaches down to the target's mouth, or 0.35 m where none is known within 0.6 m, and
-    away from the source as far as liquid leaving at 0.5 m/s gets meanwhile. Everything is
-    enlarged by what a pose error of 2 cm and 5 degrees about the container's origin moves it.
+    away from the source as far as liquid leaving at 0.5 m/s travels in that time. Everything is
+    enlarged by the effect of a pose error of 2 cm and 5 degrees about the container's origin.
     `up_cam` (3,): unit vector against gravity in the optical frame; None: the image's upward
-    direction. Returns None when the source's mouth is behind the camera or less than 16 px of
-    the box, either way, lie in the image.
+    direction. Returns None when the source's mouth is behind the camera or less than 16 px of the
+    box, either way, lie in the image.
     """
     mouth = source.mouth_in(T_cam_source)
     if mouth[2] < NEAREST:
@@ -94,7 +94,7 @@ def pour_region(
 
 
 def _margin(container: Container) -> float:
-    """How far the mouth is off, m, when the pose is: the turn is about the frame's origin."""
+    """Error of the mouth, m, from that of the pose, which turns about the frame's origin."""
     return POSITION_ERROR + ANGLE_ERROR * float(np.linalg.norm(container.mouth))
 
 

@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Free fall of the stream in the pouring plane."""
 
@@ -7,16 +8,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import least_squares
 
 from .errors import NotEstimable
+from .fall import GRAVITY, fall_time
 
-GRAVITY = 9.81
 # A liquid that leaves a mouth has some downward speed by the first pixel; also keeps ds/dz finite.
 MIN_DOWNWARD = 0.02
 # Poured liquids are slow: these weak priors only matter for streams too short to tell.
 PRIOR_HORIZONTAL = (0.0, 1.5)
 PRIOR_DOWNWARD = (0.4, 1.5)
+_PRIOR_MEAN = np.array([0.0, PRIOR_HORIZONTAL[0], PRIOR_DOWNWARD[0]])
+_PRIOR_INFORMATION = np.array([0.0, PRIOR_HORIZONTAL[1] ** -2, PRIOR_DOWNWARD[1] ** -2])
+# Of the fit: four to eight steps are the rule.
+MAX_STEPS = 50
+COST_TOLERANCE = 1e-10
 MIN_POINTS = 5
 MIN_DROP = 0.008
 
@@ -43,52 +48,34 @@ class StreamFit:
         """(s0, v, u)."""
         return np.array([self.s0, self.horizontal_speed, self.downward_speed])
 
-    @property
-    def exit_speed(self) -> float:
-        """Speed at the top of the visible stream, m/s."""
-        return float(np.hypot(self.horizontal_speed, self.downward_speed))
-
     def at(self, z: ArrayLike) -> NDArray[np.float64]:
         """Horizontal coordinate s (m) of the curve at heights z (m) at or below the top."""
-        t = _fall_time(self.top - np.asarray(z, dtype=float), self.downward_speed)
+        t = fall_time(np.maximum(self.top - np.asarray(z), 0.0), self.downward_speed)
         return self.s0 + self.horizontal_speed * t
-
-
-def _fall_time(drop: NDArray[np.float64], u: float | NDArray[np.float64]) -> NDArray[np.float64]:
-    drop = np.maximum(drop, 0.0)
-    return (np.sqrt(u * u + 2 * GRAVITY * drop) - u) / GRAVITY
 
 
 def residuals(
     parameters: NDArray[np.float64], s: NDArray[np.float64], drop: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Signed distance (N,) m of points at (s, top − drop) from the curve, to first order."""
-    s0, v, u = parameters
-    t = _fall_time(drop, u)
-    fall = u + GRAVITY * t
-    return (s - s0 - v * t) * fall / np.hypot(v, fall)
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Signed distances (N,) m of points at (s, top − drop) from the curve, to first order.
 
-
-def jacobian(
-    parameters: NDArray[np.float64], s: NDArray[np.float64], drop: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Derivative (N, 3) of `residuals` by (s0, v, u)."""
+    With them their derivatives (5, N) by (s0, v, u) and by each point's own s and drop.
+    """
     s0, v, u = parameters
-    t = _fall_time(drop, u)
+    t = fall_time(drop, u)
     fall = u + GRAVITY * t
-    hypotenuse = np.hypot(v, fall)
-    cosine = fall / hypotenuse
+    cosine = fall / np.sqrt(v * v + fall * fall)
     lateral = s - s0 - v * t
-    # d fall/du = u / fall and dt/du = −t / fall, as fall² = u² + 2 g drop.
-    d_cos_dv = -fall * v / hypotenuse**3
-    d_cos_du = (v**2 / hypotenuse**3) * (u / fall)
-    return np.column_stack(
-        [
-            -cosine,
-            -t * cosine + lateral * d_cos_dv,
-            v * t / fall * cosine + lateral * d_cos_du,
-        ]
-    )
+    # d cosine/d fall = v² / hypotenuse³, and d cosine/dv = −v fall / hypotenuse³.
+    turn = lateral * v * (cosine / fall) ** 3
+    # As fall² = u² + 2 g drop: d fall/du = u / fall, dt/du = −t / fall, d fall/d drop = g / fall.
+    J = np.empty((5, len(s)))
+    np.negative(cosine, out=J[0])
+    J[1] = -t * cosine - fall * turn
+    J[2] = (t * v * cosine + v * u * turn) / fall
+    J[3] = cosine
+    J[4] = (GRAVITY * v * turn - v * cosine) / fall
+    return lateral * cosine, J
 
 
 def fit_stream(
@@ -102,77 +89,86 @@ def fit_stream(
     """
     s, z, weight = (np.asarray(a, dtype=float) for a in (s, z, weight))
     if len(s) < MIN_POINTS:
-        raise NotEstimable(f'the stream has {len(s)} centre-line points, needs {MIN_POINTS}')
+        raise NotEstimable(
+            f'the stream has {len(s)} centre-line points, at least {MIN_POINTS} needed'
+        )
     top = float(z.max())
     drop = top - z
     if drop.max() < MIN_DROP:
         raise NotEstimable(
-            f'only {1000 * drop.max():.0f} mm of the stream are visible, needs '
-            f'{1000 * MIN_DROP:.0f}'
+            f'only {1000 * drop.max():.0f} mm of the stream is visible, at least '
+            f'{1000 * MIN_DROP:.0f} needed'
         )
     # Errors shared by `correlation` neighbours: as many independent points fewer.
     scale = sigma * np.sqrt(max(correlation, 1.0))
     trust = np.sqrt(weight / weight.mean()) / scale
-    priors = np.array([PRIOR_HORIZONTAL, PRIOR_DOWNWARD])
-
-    # soft-L1 acts on the data only, so it is written into the residuals: r -> √(2(√(1+r²)−1)),
-    # and the priors follow as plain quadratic ones.
-    def cost(q: NDArray[np.float64]) -> NDArray[np.float64]:
-        p = _bounded(q)
-        r = trust * residuals(p, s, drop)
-        return np.concatenate([_soft(r), (p[1:] - priors[:, 0]) / priors[:, 1]])
-
-    def slope(q: NDArray[np.float64]) -> NDArray[np.float64]:
-        p = _bounded(q)
-        r = trust * residuals(p, s, drop)
-        J = (trust * _soft_slope(r))[:, None] * jacobian(p, s, drop)
-        return np.vstack([J, np.diag([0, *(1 / priors[:, 1])])[1:]]) * [1, 1, 2 * q[2]]
-
-    # Levenberg-Marquardt knows no bounds, and takes an eighth of the time of what does.
-    result = least_squares(
-        cost,
-        _unbounded(_initial(s, drop)),
-        slope,
-        method='lm',
-        x_scale=[0.01, 0.1, 0.1],
-        xtol=1e-8,
-        ftol=1e-10,
-        gtol=1e-8,
-    )
-    best = _bounded(result.x)
-    r = residuals(best, s, drop)
-    J = trust[:, None] * jacobian(best, s, drop)
+    best = _least_cost(_initial(s, drop), s, drop, trust)
+    r, J = residuals(best, s, drop)
+    J = trust * J[:3]
     influence = 1 / np.sqrt(1 + (trust * r) ** 2)
-    information = (J * influence[:, None]).T @ J + np.diag([0, *(1 / priors[:, 1] ** 2)])
-    covariance = np.linalg.inv(information)
+    covariance = np.linalg.inv((J * influence) @ J.T + np.diag(_PRIOR_INFORMATION))
     rms = float(np.sqrt(np.average(r**2, weights=weight * influence)))
     s0, v, u = (float(x) for x in best)
     return StreamFit(s0, v, u, top, covariance, rms)
 
 
-def _bounded(q: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(s0, v, u) of (s0, v, √(u − MIN_DOWNWARD)): no such u is below the bound."""
-    return np.array([q[0], q[1], MIN_DOWNWARD + q[2] ** 2])
+def _least_cost(
+    start: NDArray[np.float64],
+    s: NDArray[np.float64],
+    drop: NDArray[np.float64],
+    trust: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Minimise Σ 2(√(1+r²)−1) + the priors over (s0, v, u) by Levenberg-Marquardt.
+
+    A step that would take the speed u below its bound goes to the best point on the bound.
+    """
+    here, damping = start, 1e-2
+    cost, gradient, curvature = _cost(here, s, drop, trust)
+    for _ in range(MAX_STEPS):
+        damped = curvature + np.diag(damping * np.diag(curvature))
+        step = np.linalg.solve(damped, -gradient)
+        if here[2] + step[2] < MIN_DOWNWARD:
+            step[2] = MIN_DOWNWARD - here[2]
+            step[:2] = np.linalg.solve(damped[:2, :2], -gradient[:2] - step[2] * damped[:2, 2])
+        there = here + step
+        new = _cost(there, s, drop, trust)
+        gain = cost - new[0]
+        promised = -(gradient + 0.5 * curvature @ step) @ step
+        if gain < 0.25 * promised:
+            damping *= 8
+        elif gain > 0.75 * promised:
+            damping = max(damping / 8, 1e-6)
+        if gain >= 0:
+            here, (cost, gradient, curvature) = there, new
+        # In units of a sigma squared, so far below what the points can tell.
+        if abs(gain) < COST_TOLERANCE:
+            break
+    return here
 
 
-def _unbounded(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.array([p[0], p[1], np.sqrt(p[2] - MIN_DOWNWARD)])
-
-
-def _soft(r: NDArray[np.float64]) -> NDArray[np.float64]:
-    # 2(√(1+r²)−1) = 2r²/(1+√(1+r²)): the second form keeps its digits near 0.
-    return r * np.sqrt(2 / (1 + np.sqrt(1 + r * r)))
-
-
-def _soft_slope(r: NDArray[np.float64]) -> NDArray[np.float64]:
+def _cost(
+    parameters: NDArray[np.float64],
+    s: NDArray[np.float64],
+    drop: NDArray[np.float64],
+    trust: NDArray[np.float64],
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    """Half the cost, its gradient (3,) and its Gauss-Newton curvature (3, 3)."""
+    r, J = residuals(parameters, s, drop)
+    r = trust * r
+    J = trust * J[:3]
     root = np.sqrt(1 + r * r)
-    return np.sqrt((1 + root) / 2) / root
+    away = (parameters - _PRIOR_MEAN) * _PRIOR_INFORMATION
+    # √(1+r²)−1 = r²/(1+√(1+r²)): the second form keeps its digits near 0. Its second derivative
+    # by r is (1+r²)^(−3/2).
+    cost = (r * r / (1 + root)).sum() + 0.5 * away @ (parameters - _PRIOR_MEAN)
+    curvature = (J / root**3) @ J.T + np.diag(_PRIOR_INFORMATION)
+    return float(cost), J @ (r / root) + away, curvature
 
 
 def _initial(s: NDArray[np.float64], drop: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Best of a few downward speeds, each with its line of regression s = s0 + v t."""
+    """Best of a few downward speeds, each with its regression line s = s0 + v t."""
     u = np.array([[0.05], [0.2], [0.5], [1.0], [2.0]])
-    t = _fall_time(drop, u)
+    t = fall_time(drop, u)
     t_mean = t.mean(axis=1, keepdims=True)
     v = (t - t_mean) @ s / ((t - t_mean) ** 2).sum(axis=1)
     s0 = s.mean() - v * t_mean[:, 0]

@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Field dicts of the messages that the package publishes.
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..geometry import LiquidCloud, PinholeCamera, Pose
-from .decode import CLOUD_FIELDS, FLOAT32, ns_to_stamp
+from .decode import CLOUD_FIELDS, FLOAT32, ns_to_stamp, stamp_to_ns
 
 Fields = dict[str, Any]
 
@@ -29,7 +30,7 @@ def header(stamp_ns: int, frame_id: str) -> Fields:
 
 
 def image(stamp_ns: int, frame_id: str, array: NDArray) -> Fields:
-    """Build an Image, encoded after the array.
+    """Build an Image, with the encoding of the array's type and shape.
 
     (H, W) bool (0 / 255) or uint8: mono8; (H, W) uint16: 16UC1; (H, W) float32: 32FC1;
     (H, W, 3) uint8: rgb8.
@@ -59,11 +60,29 @@ def camera_info(stamp_ns: int, frame_id: str, camera: PinholeCamera) -> Fields:
     """Build a CameraInfo of an unrectified image (P = [K | 0])."""
     d = np.zeros(max(5, len(camera.distortion)))
     d[: len(camera.distortion)] = camera.distortion
-    K = camera.matrix
+    info = _camera_info(header(stamp_ns, frame_id), camera.width, camera.height, camera.matrix, d)
+    roi = {'x_offset': 0, 'y_offset': 0, 'height': 0, 'width': 0, 'do_rectify': False}
+    return {**info, 'binning_x': 0, 'binning_y': 0, 'roi': roi}
+
+
+def rectified_info(msg: Any) -> Fields:
+    """Build the CameraInfo of a rectified image, as if its camera had no lens: K from P, no D."""
+    P = np.asarray(msg.p, dtype=float).reshape(3, 4)
+    K = np.asarray(msg.k, dtype=float).reshape(3, 3) if P[0, 0] == 0 else P[:, :3]
+    head = header(stamp_to_ns(msg.header.stamp), msg.header.frame_id)
+    names = ('x_offset', 'y_offset', 'height', 'width', 'do_rectify')
+    roi = {name: getattr(msg.roi, name) for name in names}
+    binning = {name: getattr(msg, name) for name in ('binning_x', 'binning_y')}
+    return {**_camera_info(head, msg.width, msg.height, K, np.zeros(5)), **binning, 'roi': roi}
+
+
+def _camera_info(
+    head: Fields, width: int, height: int, K: NDArray[np.float64], d: NDArray[np.float64]
+) -> Fields:
     return {
-        'header': header(stamp_ns, frame_id),
-        'height': camera.height,
-        'width': camera.width,
+        'header': head,
+        'height': height,
+        'width': width,
         'distortion_model': 'plumb_bob' if len(d) == 5 else 'rational_polynomial',
         'd': d,
         'k': K.reshape(-1),
@@ -102,6 +121,21 @@ def pose(T_frame_x: Pose) -> Fields:
     return {'position': xyz(T_frame_x.translation), 'orientation': _quaternion(T_frame_x)}
 
 
+def position_with_covariance(
+    stamp_ns: int, frame_id: str, position: ArrayLike, covariance: ArrayLike
+) -> Fields:
+    """Build a PoseWithCovarianceStamped of a position (3,) with its covariance (3, 3)."""
+    whole = np.zeros((6, 6))
+    whole[:3, :3] = covariance
+    return {
+        'header': header(stamp_ns, frame_id),
+        'pose': {
+            'pose': {'position': xyz(position), 'orientation': _quaternion(Pose.identity())},
+            'covariance': whole.reshape(-1),
+        },
+    }
+
+
 def transforms(edges: Iterable[tuple[int, str, str, Pose]]) -> Fields:
     """Build a TFMessage of (stamp_ns, parent frame, child frame, T_parent_child)."""
     return {
@@ -120,7 +154,7 @@ def transforms(edges: Iterable[tuple[int, str, str, Pose]]) -> Fields:
 
 
 def range_(stamp_ns: int, frame_id: str, metres: float) -> Fields:
-    """Build a Range; +Inf says that there is nothing to measure (REP 117)."""
+    """Build a Range; +Inf means that there is nothing to measure (REP 117)."""
     return {
         'header': header(stamp_ns, frame_id),
         'radiation_type': INFRARED,
@@ -139,6 +173,15 @@ def vector3_stamped(stamp_ns: int, frame_id: str, vector: ArrayLike) -> Fields:
 def point_stamped(stamp_ns: int, frame_id: str, point: ArrayLike) -> Fields:
     """Build a PointStamped."""
     return {'header': header(stamp_ns, frame_id), 'point': xyz(point)}
+
+
+def twist_stamped(stamp_ns: int, frame_id: str, twist: ArrayLike) -> Fields:
+    """Build a TwistStamped from (6,): m/s, then rad/s."""
+    twist = np.asarray(twist, dtype=float)
+    return {
+        'header': header(stamp_ns, frame_id),
+        'twist': {'linear': xyz(twist[:3]), 'angular': xyz(twist[3:])},
+    }
 
 
 def string(text: str) -> Fields:

@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What is raised on messages."""
+"""The error that unusable messages raise."""
 
 from ..errors import InputError
 

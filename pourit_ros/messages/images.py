@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Colour and depth images, raw or compressed. Raise MessageError on unusable content."""
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import MessageError
+from .rvl import decode_rvl
 
 T = TypeVar('T')
 
@@ -51,7 +53,7 @@ def image_to_rgb(msg: Any) -> NDArray[np.uint8]:
     if conversion is None:
         return pixels
     if conversion.startswith('COLOR_YUV') and msg.width % 2:
-        raise MessageError(f'a {msg.encoding} image has an even width, this one {msg.width}')
+        raise MessageError(f'a {msg.encoding} image must have an even width, not {msg.width}')
     rgb = cv2.cvtColor(pixels, getattr(cv2, conversion))
     return np.asarray(rgb, dtype=np.uint8)
 
@@ -59,7 +61,8 @@ def image_to_rgb(msg: Any) -> NDArray[np.uint8]:
 def image_to_depth(msg: Any) -> NDArray[np.float32]:
     """Return depth as (H, W) float32 m; 0, NaN or infinite where unknown.
 
-    An Image, or a CompressedImage of the transports compressedDepth (PNG) and compressed (PNG).
+    An Image, or a CompressedImage of the transports compressedDepth (PNG, RVL) and compressed
+    (PNG).
     """
     if hasattr(msg, 'format'):
         return _decompressed_depth(msg)
@@ -86,8 +89,8 @@ def _rows(msg: Any, pixel_bytes: int) -> NDArray[np.uint8]:
         raise MessageError(f'{msg.encoding} image of {width}x{height} is empty')
     if step < width * pixel_bytes:
         raise MessageError(
-            f'{msg.encoding} image {width} wide needs {width * pixel_bytes} bytes a row, '
-            f'its step says {step}'
+            f'{msg.encoding} image {width} wide needs {width * pixel_bytes} bytes a row, but its '
+            f'step is {step}'
         )
     data = np.frombuffer(msg.data, dtype=np.uint8)
     # The last row may come without its padding.
@@ -103,7 +106,7 @@ def _rows(msg: Any, pixel_bytes: int) -> NDArray[np.uint8]:
 
 
 def _decompressed_rgb(msg: Any) -> NDArray[np.uint8]:
-    pixels = _picture(msg, bytes(msg.data), cv2.IMREAD_COLOR)
+    pixels = picture(msg, bytes(msg.data), cv2.IMREAD_COLOR)
     # compressed_image_transport names the order of the channels that it encoded.
     if 'compressed rgb' in msg.format:
         return np.asarray(pixels, np.uint8)
@@ -117,9 +120,12 @@ def _decompressed_depth(msg: Any) -> NDArray[np.float32]:
     if 'compressedDepth' in msg.format:
         inverse = np.frombuffer(data[4:DEPTH_HEADER].ljust(8, b'\0'), '<f4')
         data = data[DEPTH_HEADER:]
-    pixels = _picture(msg, data, cv2.IMREAD_UNCHANGED)
+    if inverse is not None and 'rvl' in msg.format.lower():
+        pixels: NDArray[Any] = decode_rvl(data)
+    else:
+        pixels = picture(msg, data, cv2.IMREAD_UNCHANGED)
     if pixels.dtype != np.uint16 or pixels.ndim != 2:
-        raise MessageError(f'compressed image {msg.format!r} holds no 16-bit depth')
+        raise MessageError(f'compressed image {msg.format!r} does not hold 16-bit depth')
     if encoding == '32FC1' and inverse is not None:
         with np.errstate(divide='ignore'):
             depth = inverse[0] / (pixels - inverse[1])
@@ -129,7 +135,8 @@ def _decompressed_depth(msg: Any) -> NDArray[np.float32]:
     return np.multiply(pixels, np.float32(1e-3), dtype=np.float32)
 
 
-def _picture(msg: Any, data: bytes, how: int) -> NDArray[Any]:
+def picture(msg: Any, data: bytes, how: int) -> NDArray[Any]:
+    """Decode a CompressedImage's JPEG or PNG `data` as cv2.imdecode does with the flags `how`."""
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), how) if data else None
     if pixels is None:
         raise MessageError(

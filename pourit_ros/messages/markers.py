@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """What rviz draws of an estimate."""
 
@@ -66,11 +67,9 @@ def markers(estimate: PourEstimate, base_frame: str) -> Fields:
         add('landing_point', SPHERE, color, (POINT_SIZE,) * 3, pose=_upright(landing))
         add('offset', ARROW, color, (LINE_WIDTH, 2 * LINE_WIDTH, 0),
             points=[xyz(mouth), xyz(landing)])  # fmt: skip
-        if geometry.margin is not None:
-            radius = geometry.margin + float(np.linalg.norm(geometry.offset[:2]))
-            angle = np.linspace(0, 2 * np.pi, 33)
-            rim = mouth + radius * np.column_stack([np.cos(angle), np.sin(angle), 0 * angle])
-            add('target_rim', LINE_STRIP, color, (LINE_WIDTH, 0, 0), points=[xyz(p) for p in rim])
+        if geometry.rim is not None:
+            circle = [xyz(point) for point in geometry.rim.circle(33)]
+            add('target_rim', LINE_STRIP, color, (LINE_WIDTH, 0, 0), points=circle)
     if geometry.lowest_point is not None:
         above = geometry.lowest_point + [0.0, 0.0, 0.05]
         add('text', TEXT_VIEW_FACING, WHITE, (0, 0, 0.02), pose=_upright(above),

@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Field dicts to rosbags' message dataclasses."""
 
@@ -16,7 +17,7 @@ from .errors import MessageError
 
 @cache
 def typestore(distro: str = 'jazzy') -> Any:
-    """The message definitions of a ROS distribution; the latest for one that is not known.
+    """The message definitions of a ROS distribution; the latest if it is unknown.
 
     Definitions only grow (Range gained `variance` after Humble), and CDR readers ignore what
     follows the fields they know: bags are written with Jazzy's, Humble reads them.

@@ -1,15 +1,20 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the lifecycle nodes have in common: parameters, inputs, transitions, ending."""
+"""The common base of the lifecycle nodes: parameters, inputs, transitions, ending."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher, LifecycleState
 from rclpy.lifecycle import TransitionCallbackReturn as Transition
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.timer import Timer
 
 from ..messages.contract import Topic
 from ..messages.encode import Fields
@@ -22,20 +27,24 @@ from .qos import Input, output_qos
 
 # How often inputs look for publishers; graph look-ups cost 0.1 ms each.
 REFRESH_PERIOD = 0.2
+# What the last messages get to arrive before their publishers go, s.
+LAST_WORDS = 1.0
 
 COMMON = (
-    Parameter('autostart', True, 'Configure and activate at start; else wait for transitions.'),
+    Parameter(
+        'autostart', True, 'Configure and activate at start; otherwise wait for transitions.'
+    ),
     Parameter(
         'reliability',
         'auto',
-        'QoS reliability of the inputs; auto: what their publishers offer.',
+        'QoS reliability of the inputs; auto: as their publishers offer.',
         choices=('auto', 'reliable', 'best_effort'),
     ),
     Parameter(
         'await_subscriptions',
         0,
-        'Take no input before this many subscriptions to the outputs, all topics together, are '
-        'there. For replays in which no frame may be lost.',
+        'Wait until the outputs have this many subscriptions, all topics together, before '
+        'taking input. For replays in which no frame may be lost.',
         high=100,
     ),
 )
@@ -44,9 +53,9 @@ COMMON = (
 class ManagedNode(LifecycleNode):
     """Lifecycle node with table-driven parameters, inputs of automatic QoS and one way to end.
 
-    Subclasses fill in `configure` (read parameters, load, advertise), `activate`, `deactivate`
-    and `cleanup`. A ValueError out of `configure` or `activate` is a refusal: its line is logged
-    and the transition fails.
+    Subclasses implement `configure` (read parameters, load, advertise), `activate`, `deactivate`
+    and `cleanup`. A ValueError from `configure` or `activate` is logged as one line and fails the
+    transition.
     """
 
     def __init__(self, name: str, parameters: Sequence[Parameter]) -> None:
@@ -55,11 +64,14 @@ class ManagedNode(LifecycleNode):
         self.health = Health(self, self._inputs)
         self.finished = False
         self.status = 0
+        self.interruptible: Callable[[], AbstractContextManager[None]] = nullcontext
+        """Context for work that may be interrupted when the node is told to end: long loading
+        without side effects."""
         self._configured = False
         self._outputs: dict[str, LifecyclePublisher] = {}
         # Wakes the executor when another thread has something to say.
         self._wake = self.create_guard_condition(lambda: None)
-        self._refresh = self.create_timer(REFRESH_PERIOD, self._refresh_inputs)
+        self._refresh = self.every(REFRESH_PERIOD, self._refresh_inputs)
         self._refresh.cancel()
         declare(self, (*COMMON, *parameters), lambda: self._configured, self.change)
 
@@ -67,10 +79,17 @@ class ManagedNode(LifecycleNode):
         """Value of a declared parameter."""
         return self.get_parameter(parameter).value
 
+    def every(self, period: float, callback: Callable[[], None]) -> Timer:
+        """Call back every `period` s of real time, even when the node takes its time from /clock.
+
+        A callback that waits for /clock to start must not depend on it.
+        """
+        return self.create_timer(period, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
     # --- hooks -------------------------------------------------------------------------------
 
     def configure(self) -> None:
-        """Read parameters, load what is heavy, advertise outputs; may raise ValueError."""
+        """Read parameters, load models, advertise outputs; may raise ValueError."""
 
     def activate(self) -> None:
         """Start working; may raise ValueError."""
@@ -79,10 +98,10 @@ class ManagedNode(LifecycleNode):
         """Stop working; never raises."""
 
     def cleanup(self) -> None:
-        """Free what `configure` made; never raises."""
+        """Free what `configure` created; never raises."""
 
     def change(self, values: dict[str, Any]) -> None:
-        """Work with new values of dynamic parameters, while configured; ValueError refuses all."""
+        """Apply new values of dynamic parameters, while configured; ValueError rejects all."""
 
     # --- inputs and outputs ------------------------------------------------------------------
 
@@ -103,23 +122,25 @@ class ManagedNode(LifecycleNode):
         publisher.publish(fill(publisher.msg_type, fields))
 
     def send_raw(self, name: str, data: bytes) -> None:
-        """Publish a message that is serialised already."""
+        """Publish a serialised message."""
         self._outputs[name].publish(data)
 
     def wait_until_delivered(self, timeout: float) -> None:
-        """Wait until reliable subscriptions have what was sent, at most `timeout` s an output.
+        """Wait up to `timeout` s until reliable subscriptions have everything.
 
-        What a process has not delivered when it ends is lost.
+        Messages that are undelivered when the process ends are lost.
         """
+        deadline = time.monotonic() + timeout
         for publisher in self._outputs.values():
-            publisher.wait_for_all_acked(Duration(seconds=timeout))
+            left = max(deadline - time.monotonic(), 0.0)
+            publisher.wait_for_all_acked(Duration(seconds=left))
 
     def subscription_counts(self) -> dict[str, int]:
         """Matched subscriptions by output."""
         return {name: out.get_subscription_count() for name, out in self._outputs.items()}
 
     def wanted(self, name: str) -> bool:
-        """Whether anybody listens to an output."""
+        """Whether an output has a subscription."""
         return self._outputs[name].get_subscription_count() > 0
 
     def subscribe(
@@ -134,7 +155,7 @@ class ManagedNode(LifecycleNode):
     ) -> None:
         """Subscribe to an input, while active, as soon as its publisher is known.
 
-        `raw`: the callback gets the message in CDR. `required`: nothing can be answered without.
+        `raw`: the callback gets the message in CDR. `required`: the node cannot answer without it.
         """
         profile = QoSProfile(depth=depth, durability=durability)
         reliability = self.value('reliability')
@@ -144,7 +165,7 @@ class ManagedNode(LifecycleNode):
         )
 
     def unusable(self, error: MessageError) -> None:
-        """A message was dropped for what it holds."""
+        """Report a message that was dropped for its content."""
         self.health.dropped('unusable message')
         self.health.problem(line(error))
 
@@ -159,10 +180,12 @@ class ManagedNode(LifecycleNode):
     # --- transitions -------------------------------------------------------------------------
 
     def autostart(self) -> None:
-        """Configure and activate if the parameter says so; a refusal ends the node, status 1."""
+        """Configure and activate if the parameter says so; exit with status 1 on failure."""
         if not self.value('autostart'):
             return
         for trigger in (self.trigger_configure, self.trigger_activate):
+            if self.finished:
+                return
             if trigger() != Transition.SUCCESS:
                 self.finish(1)
                 return
@@ -184,6 +207,10 @@ class ManagedNode(LifecycleNode):
             return Transition.FAILURE
         self._refresh_inputs()
         self._refresh.reset()
+        if self._inputs:
+            # There is no subscription to look for before there is a publisher.
+            names = ', '.join(f'{source.topic}: {source.resolved}' for source in self._inputs)
+            self.get_logger().info(f'inputs: {names}')
         self.health.active = True
         self.get_logger().info('active')
         return Transition.SUCCESS
@@ -226,6 +253,8 @@ class ManagedNode(LifecycleNode):
 
     def _free(self) -> None:
         self.cleanup()
+        # The last state among them: without it a latch says "flowing" for good.
+        self.wait_until_delivered(LAST_WORDS)
         for publisher in self._outputs.values():
             self.destroy_lifecycle_publisher(publisher)
         self._outputs.clear()
@@ -234,16 +263,16 @@ class ManagedNode(LifecycleNode):
     # --- ending ------------------------------------------------------------------------------
 
     def failed(self, error: Exception) -> None:
-        """A defect in another thread, which will not go away: end visibly."""
+        """End the node with an error after a defect in another thread."""
         self.get_logger().fatal(where(error))
         self.finish(1)
 
     def request_stop(self) -> None:
-        """SIGINT or SIGTERM came; called from another thread."""
+        """Handle SIGINT or SIGTERM; called from another thread."""
         self.finish(0)
 
     def finish(self, status: int) -> None:
-        """End the process with this exit status after the present callback; any thread."""
+        """End the process with this exit status after the current callback; any thread."""
         self.status = self.status or status
         self.finished = True
         self._wake.trigger()

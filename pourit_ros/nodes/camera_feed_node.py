@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""camera_feed: the camera of `pourit bench nodes`, and the ear that notes what came back when."""
+"""camera_feed: the camera of `pourit bench nodes`, which also records the results' arrival."""
 
 from __future__ import annotations
 
@@ -14,14 +15,14 @@ from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
+from ..bags.feed import NAMES, BagFeed, Step
 from ..bags.topics import TYPES
-from ..frames import AssemblerOptions
+from ..messages.cdr import HEADER, MARKERS, restamp, stamp_of
 from ..messages.contract import DIAGNOSTICS, MONITOR, PERCEPTION, Topic
 from ..messages.decode import scalars_from_msg, stamp_to_ns
 from ..messages.ros import message_class
-from .bag_feed import NAMES, BagFeed
+from ..sync.assembler import AssemblerOptions
 from .base import ManagedNode
-from .cdr import HEADER, MARKERS, restamp, stamp_of
 from .parameters import Parameter
 from .qos import output_qos
 
@@ -37,18 +38,24 @@ READ: dict[str, Callable[[Any], float]] = {
 }
 
 PARAMETERS = (
-    Parameter('bag', '', 'rosbag2 whose frames are shown over and over.'),
-    Parameter('rate', 30.0, 'Images a second.', low=0.1, high=1000.0),
-    Parameter('seconds', 60.0, 'How long images are sent, s.', high=1e6),
-    Parameter('source_pose', True, "Send the source container's pose too."),
+    Parameter('bag', '', 'rosbag2 whose frames are published in a loop.'),
+    Parameter('rate', 30.0, 'Images per second.', low=0.1, high=1000.0),
+    Parameter('seconds', 60.0, 'How long to send images, s.', high=1e6),
+    Parameter('source_pose', True, "Also send the source container's pose."),
 )
 
 
-class CameraFeed(ManagedNode):
-    """Sends the frames of a bag as a camera and a tracker would, stamped now, and listens.
+def _cdr(step: Step) -> bytearray:
+    """A recorded message that can be stamped again in place."""
+    assert isinstance(step.content, bytes), f'{step.place} is computed from TF, not recorded'
+    return bytearray(step.content)
 
-    Starts once `await_subscriptions` listen. Prints JSON lines on stdout: `sent` (stamp, ns) for
-    each image; `topic`, `stamp` and `arrival` (ns) for each result, with its `value` where it is
+
+class CameraFeed(ManagedNode):
+    """Send the frames of a bag like a camera and a tracker, stamped now, and record the results.
+
+    Starts once there are `await_subscriptions`. Prints JSON lines on stdout: `sent` (stamp, ns)
+    for each image; `topic`, `stamp` and `arrival` (ns) for each result, with its `value` if it is
     read; `node`, `time` (ns) and `values` for each status on /diagnostics. The arrival is the
     middleware's, so that this node's own work does not count.
     """
@@ -62,18 +69,18 @@ class CameraFeed(ManagedNode):
         self._sent = 0
 
     def configure(self) -> None:
-        """Read the frames and advertise what they are made of."""
+        """Read the frames and advertise their topics."""
         feed = BagFeed(self.value('bag'), {}, AssemblerOptions())
         places = [p for p in feed.places if p != 'source_pose' or self.value('source_pose')]
         self._frames = [
-            [(NAMES[s.place], bytearray(s.content)) for s in steps if s.place in places]
+            [(NAMES[s.place], _cdr(s)) for s in steps if s.place in places]
             for _, steps in groupby(feed.steps(0), lambda step: step.stamp_ns)
         ]
         for place in places:
             self.advertise(NAMES[place], TYPES[place], QoSProfile(depth=QUEUE))
 
     def activate(self) -> None:
-        """Listen, and start to send as soon as somebody else does."""
+        """Subscribe, and start to send as soon as there are subscribers."""
         for topic in (*PERCEPTION, *MONITOR):
             if topic.name in SERIALISED:
                 self._listen(topic, partial(self._on_serialised, topic.name), raw=True)
@@ -81,7 +88,7 @@ class CameraFeed(ManagedNode):
                 self._listen(topic, partial(self._on_read, topic.name))
         self._listen(DIAGNOSTICS, self._on_diagnostics)
         self._started, self._sent = None, 0
-        self._timer = self.create_timer(1 / self.value('rate'), self._tick)
+        self._timer = self.every(1 / self.value('rate'), self._tick)
 
     def deactivate(self) -> None:
         """Stop sending and listening."""

@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Health of a node on /diagnostics, once a second."""
 
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from .qos import Input
@@ -23,9 +25,9 @@ RECORDED = 10.0
 
 
 class Health:
-    """Counts what a node takes in, answers and drops, and publishes it. Any thread may report.
+    """Count and publish what a node receives, answers and drops. Any thread may report.
 
-    `inputs`: the node's, as they come and go.
+    `inputs`: those of the node; they may change.
     """
 
     def __init__(self, node: Node, inputs: Sequence[Input]) -> None:
@@ -33,7 +35,9 @@ class Health:
         self._inputs = inputs
         self._lock = threading.Lock()
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        node.create_timer(PERIOD, self._publish)
+        # Real time: a simulation that stands still is told too.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        node.create_timer(PERIOD, self._publish, clock=steady)
         self._since = time.monotonic()
         self._received = 0
         self._answered = 0
@@ -48,12 +52,12 @@ class Health:
         self.paused = False
 
     def received(self) -> None:
-        """An input of the kind that is answered came in."""
+        """Count an input that the node should answer."""
         with self._lock:
             self._received += 1
 
     def answered(self, stamp_ns: int) -> None:
-        """A frame's outputs were published."""
+        """Count a frame whose outputs were published."""
         age = (self._node.get_clock().now().nanoseconds - stamp_ns) * 1e-9
         with self._lock:
             self._answered += 1
@@ -70,14 +74,14 @@ class Health:
             self._work.setdefault(part, deque(maxlen=WINDOW)).append(seconds)
 
     def dropped(self, cause: str, count: int = 1) -> None:
-        """Input that will not be answered."""
+        """Count input that will not be answered."""
         with self._lock:
             self._drops[cause] += count
 
     def problem(self, text: str) -> None:
-        """Report something that keeps an answer from being complete; the last one is shown.
+        """Report why an answer is incomplete; the last report is shown.
 
-        Logged when it differs from the one before, and not more often than once a second.
+        It is logged when it differs from the previous one, at most once a second.
         """
         now = time.monotonic()
         with self._lock:
@@ -88,7 +92,7 @@ class Health:
             self._node.get_logger().warning(text)
 
     def fact(self, key: str, value: object) -> None:
-        """Set a value that is shown as it is: model, device, skew."""
+        """Set a value to show unchanged: model, device, skew."""
         with self._lock:
             self._facts[key] = str(value)
 
@@ -123,7 +127,7 @@ class Health:
         self._publisher.publish(message)
 
     def _verdict(self, trouble: str) -> tuple[bytes, str]:
-        """Level and message; `trouble`: what is wrong with the inputs."""
+        """Level and message; `trouble`: the fault of the inputs."""
         if not self.active:
             return DiagnosticStatus.OK, 'not active'
         if self.paused:

@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Errors as one line of a log."""
 
@@ -9,12 +10,12 @@ PACKAGE = str(Path(__file__).resolve().parents[1])
 
 
 def line(error: BaseException) -> str:
-    """What a refusal says."""
+    """The message of an error, on one line."""
     return ' '.join(str(error).split()) or type(error).__name__
 
 
 def where(error: BaseException) -> str:
-    """What a defect is, and the innermost line of this package that raised it."""
+    """A defect, and the innermost line of this package that raised it."""
     place, trace = '', error.__traceback__
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename

@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Node parameters as a table: declared with description and range, refused outside of it."""
+"""Node parameters as a table: declared with description and range, rejected outside it."""
 
 from __future__ import annotations
 
@@ -53,11 +54,11 @@ class Parameter:
         return descriptor
 
     def problem(self, value: Any) -> str:
-        """Say what is wrong with a value that the declared range lets pass; '' if nothing."""
+        """Return the fault of a value within the declared range; '' if there is none."""
         if self.choices and value not in self.choices:
             return f'{self.name} is {value!r}, choose one of: {", ".join(self.choices)}'
         if isinstance(value, float) and not math.isfinite(value):
-            return f'{self.name} is {value}, it must be finite'
+            return f'{self.name} is {value}, but must be finite'
         return ''
 
 
@@ -65,13 +66,13 @@ BASE_FRAME = Parameter('base_frame', 'base', 'Frame of the results; its z axis p
 TARGET_FRAME = Parameter(
     'target_frame',
     '',
-    "The target container's TF frame; empty: topic target_pose.",
+    'TF frame of the target container; empty: use topic target_pose.',
     dynamic=True,
 )
 POSE_TOLERANCE = Parameter(
     'pose_tolerance',
     0.1,
-    'How far a pose may be from its image in time where it cannot be interpolated, s.',
+    'Greatest time between an image and a pose that cannot be interpolated, s.',
     high=2.0,
 )
 
@@ -83,8 +84,8 @@ def declare(
 ) -> None:
     """Declare every row on the node.
 
-    While `configured()` only dynamic rows can be changed; `change` is told their new values, all
-    at once, before they are set, and refuses them by a ValueError. Raises ValueError for an
+    While `configured()`, only dynamic rows can be changed; `change` receives their new values, all
+    at once, before they are set, and rejects them with a ValueError. Raises ValueError for an
     override that does not fit.
     """
     rows = {row.name: row for row in table}
@@ -96,7 +97,8 @@ def declare(
             for name, value in values.items():
                 if configured() and not rows[name].dynamic:
                     raise ValueError(
-                        f'{name} is read when the node is configured: clean it up first'
+                        f'{name} is read when the node is configured: run the cleanup transition '
+                        'first'
                     )
                 if reason := rows[name].problem(value):
                     raise ValueError(reason)

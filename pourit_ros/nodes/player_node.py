@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""bag_player: a bag's camera and poses on the topics that the nodes listen to."""
+"""bag_player: play a bag's camera and poses on the input topics of the nodes."""
 
 from __future__ import annotations
 
@@ -9,14 +10,14 @@ import time
 
 from rclpy.qos import QoSProfile
 
+from ..bags.feed import NAMES, BagFeed, Step
 from ..bags.topics import TYPES
-from ..frames import AssemblerOptions
+from ..messages.cdr import MARKERS, stamp_of
 from ..messages.contract import MONITOR
 from ..messages.encode import ns_to_stamp
 from ..messages.ros import message_class
-from .bag_feed import NAMES, BagFeed, Step
+from ..sync.assembler import AssemblerOptions
 from .base import ManagedNode
-from .cdr import MARKERS, stamp_of
 from .failures import line
 from .parameters import BASE_FRAME, POSE_TOLERANCE, TARGET_FRAME, Parameter
 from .qos import output_qos
@@ -43,7 +44,7 @@ PARAMETERS = (
         'one before.',
         high=100.0,
     ),
-    Parameter('loop', False, 'Start over at the end; not in lock-step.'),
+    Parameter('loop', False, 'Start over at the end; not with lock-step.'),
     Parameter('clock', False, 'Publish the time of the recording on /clock.'),
     Parameter('progress', False, 'Print a JSON line for each image on stdout.'),
     Parameter(
@@ -54,7 +55,7 @@ PARAMETERS = (
     TARGET_FRAME,
     BASE_FRAME,
     POSE_TOLERANCE,
-    Parameter('wait', 0.15, 'How long after its image a depth or pose still counts, s.', high=2.0),
+    Parameter('wait', 0.15, 'How long to wait for the depth and poses of an image, s.', high=2.0),
     *(
         Parameter(f'topics.{place}', '', f'Topic of {place} in the bag; empty: found by name.')
         for place in TYPES
@@ -63,16 +64,18 @@ PARAMETERS = (
 
 
 class BagPlayer(ManagedNode):
-    """Plays a bag in its order, stamps as recorded, once its topics have subscribers.
+    """Play a bag in its order, with its stamps, once its topics have subscribers.
 
-    Ends with the bag. In lock-step nothing is dropped however slow the model is: the answer to an
+    Ends with the bag. In lock-step nothing is dropped, however slow the model is: the answer to an
     image is the message on `markers` with its stamp, the last that pour_monitor sends for each
     frame, with liquid or without.
     """
 
+    # Since configure.
+    _feed: BagFeed
+
     def __init__(self) -> None:
         super().__init__('bag_player', PARAMETERS)
-        self._feed: BagFeed | None = None
         self._thread: threading.Thread | None = None
         self._answers = threading.Condition()
         self._answered_ns: int | None = None
@@ -81,25 +84,28 @@ class BagPlayer(ManagedNode):
         self._stopping = False
 
     def configure(self) -> None:
-        """Look into the bag and advertise what it has."""
+        """Inspect the bag and advertise its topics."""
         if not self.value('bag'):
             raise ValueError('parameter bag: give the path of a rosbag2')
         if self.value('loop') and self.value('rate') == 0:
-            raise ValueError('parameter loop: lock-step (rate 0.0) has an end')
+            raise ValueError(
+                'parameter loop: lock-step (rate 0.0) cannot loop, set a rate above 0'
+            )
         chosen = {place: self.value(f'topics.{place}') for place in TYPES}
-        self._feed = BagFeed(
-            self.value('bag'),
-            {place: topic for place, topic in chosen.items() if topic},
-            AssemblerOptions(
-                source_frame=self.value('source_frame'),
-                target_frame=self.value('target_frame'),
-                base_frame=self.value('base_frame'),
-                pose_tolerance=self.value('pose_tolerance'),
-                wait=self.value('wait'),
-                use_depth=self.value('use_depth'),
-            ),
+        bag, topics = self.value('bag'), {place: topic for place, topic in chosen.items() if topic}
+        options = AssemblerOptions(
+            source_frame=self.value('source_frame'),
+            target_frame=self.value('target_frame'),
+            base_frame=self.value('base_frame'),
+            pose_tolerance=self.value('pose_tolerance'),
+            wait=self.value('wait'),
+            use_depth=self.value('use_depth'),
         )
-        for place in self._feed.places:
+        with self.interruptible():
+            feed = self._feed = BagFeed(bag, topics, options)
+        if feed.notice:
+            self.get_logger().warning(f'{bag}: {feed.notice}')
+        for place in feed.places:
             self.advertise(NAMES[place], TYPES[place], QoSProfile(depth=QUEUE))
         if self.value('clock'):
             self.advertise('/clock', 'rosgraph_msgs/msg/Clock', QoSProfile(depth=QUEUE))
@@ -124,10 +130,6 @@ class BagPlayer(ManagedNode):
         self._thread = None
         self.destroy_subscription(self._answer_subscription)
 
-    def cleanup(self) -> None:
-        """Forget the bag."""
-        self._feed = None
-
     def _on_answer(self, data: bytes) -> None:
         with self._answers:
             self._answered_ns = stamp_of(data, MARKERS)
@@ -150,7 +152,7 @@ class BagPlayer(ManagedNode):
             self.finish(0)
 
     def _subscribers_came(self) -> bool:
-        """Wait until the topics are subscribed to, as messages before that are lost."""
+        """Wait until the topics have subscriptions; earlier messages are lost."""
         awaited = self.value('await_subscriptions')
         needed = (NAMES['color'], NAMES['info'])
         report = time.monotonic() + REPORT_EVERY
@@ -160,14 +162,13 @@ class BagPlayer(ManagedNode):
                 return True
             if time.monotonic() > report:
                 there = ', '.join(f'{name} {count}' for name, count in counts.items())
-                self.get_logger().info(f'waiting for subscribers; there are: {there}')
+                self.get_logger().info(f'waiting for subscribers; so far: {there}')
                 report += REPORT_EVERY
             time.sleep(POLL)
         return False
 
     def _play(self) -> int | None:
         """Play the bag once; return the stamp of the image that may still be unanswered."""
-        assert self._feed is not None
         rate, lockstep = self.value('rate'), self.value('rate') == 0
         lead_ns = round(self.value('wait') * 1e9) if lockstep else 0
         in_flight: int | None = None
@@ -196,8 +197,8 @@ class BagPlayer(ManagedNode):
         return in_flight
 
     def _see_off(self, last: int | None) -> None:
-        """Let the last image be answered, if there is a monitor to do so."""
-        if last is not None and self.count_publishers(ANSWER.name):
+        """Wait for the answer to the last image, if there is a monitor."""
+        if last is not None and self.count_publishers(self.resolve_topic_name(ANSWER.name)):
             lockstep = self.value('rate') == 0
             self._wait_for_answer(last, self.value('answer_timeout') if lockstep else LINGER)
         self.wait_until_delivered(DELIVERY)
@@ -225,7 +226,7 @@ class BagPlayer(ManagedNode):
         return answered
 
     def _sleep_until(self, due: float) -> bool:
-        """Sleep; False: told to stop."""
+        """Sleep; return False if told to stop."""
         with self._answers:
             while not self._stopping and (left := due - time.monotonic()) > 0:
                 self._answers.wait(left)
@@ -233,6 +234,5 @@ class BagPlayer(ManagedNode):
 
     def _print_progress(self) -> None:
         if self.value('progress'):
-            assert self._feed is not None
             line = {'sent': self._sent, 'answered': self._answered, 'frames': self._feed.count}
             print(json.dumps(line), flush=True)

@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""QoS of inputs and outputs: inputs take the reliability that their publishers offer."""
+"""QoS of inputs and outputs; inputs use the reliability that their publishers offer."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ OUTPUT_DEPTH = 10
 
 
 def output_qos(topic: Topic) -> QoSProfile:
-    """QoS that a topic of the contract is offered with (and recorded with)."""
+    """QoS with which a topic of the contract is published (and recorded)."""
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
         depth=1 if topic.latched else OUTPUT_DEPTH,
@@ -38,10 +39,10 @@ def output_qos(topic: Topic) -> QoSProfile:
 class Input:
     """A subscription whose reliability follows the publishers of its topic.
 
-    Reliable when every publisher is; best effort as soon as one is not, since a reliable
-    subscription would get nothing from that one. There is no subscription before the first
-    publisher is known, as the choice cannot be changed afterwards: `refresh` re-creates it then.
-    `required`: the node can do nothing without, and expects one publisher.
+    Reliable when every publisher is; otherwise best effort, since a reliable subscription would
+    receive nothing from a best-effort publisher. The subscription is created when the first
+    publisher appears; since its reliability is fixed, `refresh` re-creates it when publishers
+    change. `required`: the node needs this input and expects one publisher.
     """
 
     def __init__(
@@ -57,6 +58,8 @@ class Input:
     ) -> None:
         self._node = node
         self.topic = topic
+        self.resolved = node.resolve_topic_name(topic)
+        """The full name, after namespace and remapping."""
         self._arguments = (message_type, topic, callback)
         self._profile = profile
         self._raw = raw
@@ -71,7 +74,7 @@ class Input:
         return self._subscription is not None
 
     def refresh(self) -> None:
-        """Subscribe, or subscribe anew where the publishers have changed."""
+        """Subscribe, or subscribe again if the publishers have changed."""
         reliability = self._choose()
         if reliability is None or reliability is self._in_effect:
             return
@@ -89,31 +92,32 @@ class Input:
         self._subscription, self._in_effect = None, None
 
     def describe(self) -> str:
-        """What is offered on the topic and how it is taken, for diagnostics."""
+        """The full name, the publishers' offer and the reliability in use, for diagnostics."""
         count = len(self._offers())
-        publishers = f'{count} publisher{"" if count == 1 else "s"}'
+        publishers = f'{self.resolved}, {count} publisher{"" if count == 1 else "s"}'
         return publishers if self._in_effect is None else f'{publishers}, {_word(self._in_effect)}'
 
     def trouble(self) -> str:
-        """Why nothing, or too much, comes in; '' where all is well or the input is optional."""
+        """Why nothing, or too much, arrives; '' if all is well or the input is optional."""
         offers = self._offers()
         if not offers:
-            return 'no publisher' if self._required else ''
+            return f'no publisher on {self.resolved}' if self._required else ''
         if self._in_effect is ReliabilityPolicy.RELIABLE and any(
             offer.reliability is ReliabilityPolicy.BEST_EFFORT for offer in offers
         ):
-            return 'reliable is asked for, a publisher offers best effort'
+            return 'reliable is requested, but a publisher offers best effort'
         if self._profile.durability is DurabilityPolicy.TRANSIENT_LOCAL:
             # Latched topics have as many publishers as they like.
             volatile = any(o.durability is DurabilityPolicy.VOLATILE for o in offers)
             return 'a publisher does not latch it' if volatile else ''
         if self._required and len(offers) > 1:
-            return f'{len(offers)} publishers, one is expected'
+            return f'{len(offers)} publishers, expected one'
         return ''
 
     def _offers(self) -> list[QoSProfile]:
-        topic = self._node.resolve_topic_name(self.topic)
-        return [info.qos_profile for info in self._node.get_publishers_info_by_topic(topic)]
+        # By the short name: rclpy resolves it, and would remap a full name once more.
+        infos = self._node.get_publishers_info_by_topic(self.topic)
+        return [info.qos_profile for info in infos]
 
     def _choose(self) -> ReliabilityPolicy | None:
         if self._wanted == 'reliable':

@@ -1,10 +1,12 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""recorder: what the nodes publish, as it came over the wire and when, in a rosbag2."""
+"""recorder: write the nodes' messages into a rosbag2 as they arrive."""
 
 from __future__ import annotations
 
 import os
 import time
+from contextlib import ExitStack
 from functools import partial
 
 from rclpy.qos import DurabilityPolicy
@@ -24,21 +26,21 @@ CHECKS, CHECK_PERIOD = 3, 0.1
 LAST_CALL = 2.0
 
 PARAMETERS = (
-    Parameter('bag', '', 'Folder to write; it appears when the recorder has ended.'),
+    Parameter('bag', '', 'Folder to write; it appears when the recorder ends.'),
     Parameter('storage', 'mcap', 'Storage of the rosbag2.', choices=tuple(STORAGES)),
-    Parameter('overlay', False, 'Record liquid/overlay too, which is then drawn for each frame.'),
+    Parameter('overlay', False, 'Also record liquid/overlay, which is then drawn for each frame.'),
 )
 
 
 class Recorder(ManagedNode):
-    """Records the contract's topics, camera info and diagnostics at their times of arrival."""
+    """Record the contract's topics, camera info and diagnostics at their times of arrival."""
 
     def __init__(self) -> None:
         super().__init__('recorder', PARAMETERS)
-        self._writer: BagWriter | None = None
+        self._closing = ExitStack()
         self._quiet_checks = 0
         self._deadline: float | None = None
-        self.create_timer(CHECK_PERIOD, self._check_end)
+        self.every(CHECK_PERIOD, self._check_end)
 
     def configure(self) -> None:
         """Open the bag."""
@@ -46,11 +48,10 @@ class Recorder(ManagedNode):
             raise ValueError('parameter bag: give the folder to write')
         distro = os.environ.get('ROS_DISTRO', 'jazzy')
         writer = BagWriter(self.value('bag'), self.value('storage'), distro)
-        writer.__enter__()
-        self._writer = writer
+        self._writer = self._closing.enter_context(writer)
 
     def activate(self) -> None:
-        """Subscribe to everything, serialised."""
+        """Subscribe to all topics, without deserialising."""
         wanted = [t for t in PERCEPTION if t.name != OVERLAY or self.value('overlay')]
         for topic in (CAMERA_INFO, *wanted, *MONITOR, DIAGNOSTICS):
             self.subscribe(
@@ -64,22 +65,18 @@ class Recorder(ManagedNode):
 
     def cleanup(self) -> None:
         """Close the bag; it appears under its name."""
-        if self._writer is None:
-            return
         try:
-            self._writer.__exit__(None, None, None)
+            self._closing.close()
         except Exception as error:
             self.get_logger().error(f'{self.value("bag")}: {error}')
             self.finish(1)
-        self._writer = None
 
     def request_stop(self) -> None:
-        """Record what is still under way, then end."""
+        """Record the messages still under way, then end."""
         self._deadline = time.monotonic() + LAST_CALL
 
     def _on_message(self, name: str, type_name: str, data: bytes) -> None:
         arrival_ns = time.time_ns()
-        assert self._writer is not None
         if type_name != DIAGNOSTICS.type:
             self._quiet_checks = 0
         self.health.received()

@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Listen to /tf where tf2_msgs is installed: ROS installations have it, the wheels do not."""
+"""Subscribe to /tf if tf2_msgs is installed: ROS installations have it, the wheels do not."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The thread that does a node's heavy work, so that the executor's callbacks never wait for it."""
+"""The thread for a node's heavy work, so that the executor's callbacks never wait for it."""
 
 from __future__ import annotations
 
@@ -14,10 +15,10 @@ NAP = 0.02
 
 
 class Worker(Generic[Item]):
-    """Calls `answer` with whatever `take` gives out, one at a time, in one thread.
+    """Calls `answer` with each item that `take` returns, one at a time, in one thread.
 
-    `take` is called with `lock` held; whoever fills what it takes from holds `lock` too and
-    calls `wake`. An exception out of `answer` ends the thread and goes to `failed`.
+    `take` is called with `lock` held; producers hold `lock` too and then call `wake`. An exception
+    in `answer` ends the thread and is passed to `failed`.
     """
 
     def __init__(
@@ -28,23 +29,29 @@ class Worker(Generic[Item]):
     ) -> None:
         self.lock = threading.Condition()
         self._take, self._answer, self._failed = take, answer, failed
+        self._thread: threading.Thread | None = None
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name='worker', daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name='worker', daemon=True)
         self._thread.start()
 
     def wake(self) -> None:
-        """There may be something to take; call it with `lock` held."""
+        """Signal that there may be an item; call it with `lock` held."""
         self.lock.notify()
 
-    def stop(self) -> None:
-        """Wait for the item in work, then end the thread."""
+    def stop(self) -> bool:
+        """Wait for the item being processed, then end the thread; False: there was none."""
+        if self._thread is None:
+            return False
         with self.lock:
             self._stopping = True
             self.lock.notify()
         self._thread.join()
+        self._thread = None
+        return True
 
     def _run(self) -> None:
         try:

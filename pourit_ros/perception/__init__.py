@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Image -> presence, CAM and mask. Importing this package does not import torch."""
 

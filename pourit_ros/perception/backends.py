@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What runs a `LiquidClassifier`: one small interface, and its PyTorch side."""
+"""What runs a `LiquidClassifier`: onnxruntime at work, PyTorch in training, behind one call."""
 
 from __future__ import annotations
 
@@ -7,20 +8,17 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
-
-from .classifier import LiquidClassifier
 
 
 class RawOutput(NamedTuple):
-    """Logits of one image: `cam` (ceil(H / 4), ceil(W / 4)) float32, and of its presence."""
+    """Logits of one image: `cam` (ceil(H / 4), ceil(W / 4)) float32, and `presence`."""
 
     cam: npt.NDArray[np.float32]
     presence: float
 
 
 class Backend(Protocol):
-    """Runs a liquid classifier on one image at a time."""
+    """Runs a network on one image at a time; H and W are multiples of 32."""
 
     @property
     def presence_slope(self) -> float:
@@ -33,25 +31,3 @@ class Backend(Protocol):
     def run(self, rgb: npt.NDArray[np.uint8], valid: npt.NDArray[np.bool_]) -> RawOutput:
         """Run on (H, W, 3) RGB; `valid` (H, W) is False on borders."""
         ...
-
-
-class TorchBackend:
-    """PyTorch, on a CPU or a GPU. Takes the model over."""
-
-    def __init__(self, model: LiquidClassifier, device: torch.device) -> None:
-        # The order in which images arrive, and on CPUs the faster one for depthwise convolutions.
-        self._model = model.eval().to(device).to(memory_format=torch.channels_last)
-        self._device = device
-
-    @property
-    def presence_slope(self) -> float:
-        """See `Backend`."""
-        return self._model.presence.scale.item() / self._model.presence.sharpness
-
-    def run(self, rgb: npt.NDArray[np.uint8], valid: npt.NDArray[np.bool_]) -> RawOutput:
-        """Run on (H, W, 3) RGB; `valid` (H, W) is False on borders."""
-        with torch.inference_mode():
-            images = torch.from_numpy(rgb).permute(2, 0, 1)[None].to(self._device)
-            inside = torch.from_numpy(valid)[None, None].to(self._device)
-            output = self._model(self._model.normalise(images), inside)
-            return RawOutput(output.cam[0, 0].float().cpu().numpy(), output.presence.item())

@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Fit images of any shape into a fixed size, and bring maps back."""
+"""Fit images of any shape into a fixed size, and map results back."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 class Letterbox:
     """Placement of an image, its aspect kept, in the middle of a black canvas.
 
-    All in pixels. The picture occupies rows top..top + height and columns left..left + width of a
+    All in pixels. The image occupies rows top..top + height and columns left..left + width of a
     canvas of `size`; both sizes are (rows, columns).
     """
 
@@ -28,7 +29,7 @@ class Letterbox:
 
     @classmethod
     def fit(cls, image_size: tuple[int, int], size: tuple[int, int]) -> Letterbox:
-        """Make the picture as large as the canvas allows, at least 1 pixel each way."""
+        """Make the image as large as the canvas allows, at least 1 pixel each way."""
         scale = min(size[0] / image_size[0], size[1] / image_size[1])
         height = max(1, round(image_size[0] * scale))
         width = max(1, round(image_size[1] * scale))
@@ -38,7 +39,7 @@ class Letterbox:
 
     @property
     def content(self) -> tuple[slice, slice]:
-        """Rows and columns of the canvas that the picture occupies."""
+        """Rows and columns of the canvas that the image occupies."""
         return (
             slice(self.top, self.top + self.height),
             slice(self.left, self.left + self.width),
@@ -64,7 +65,7 @@ class Letterbox:
     def restore(self, canvas_map: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Interpolate a map of the canvas, (h, w) cells of any stride, at the image's pixels.
 
-        Bilinear, pixel centres at half-integers. Cells that lie mostly on a border never enter.
+        Bilinear, pixel centres at half-integers. Cells that lie mostly on a border are ignored.
         Returns (H, W) = `image_size`.
         """
         y0, y_step, rows = self._axis(canvas_map.shape[0], 0, self.top, self.height)
@@ -78,7 +79,7 @@ class Letterbox:
         )
 
     def _axis(self, cells: int, axis: int, start: int, length: int) -> tuple[float, float, slice]:
-        """Cell coordinate of image pixel 0, its step per pixel, and the cells of the picture."""
+        """Cell coordinate of image pixel 0, its step per pixel, and the cells of the image."""
         per_pixel = cells / self.size[axis]
         first = round(start * per_pixel)
         last = round((start + length) * per_pixel)

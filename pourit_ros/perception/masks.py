@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Clean-up of masks."""
 
@@ -17,8 +18,8 @@ def keep_stream(
     """Keep the one stream that carries the most activation.
 
     There is one source, so there is one stream; far blobs are reflections and would ruin its
-    lowest point. Specks go first. Pieces closer than 2 % of the diagonal (drops, a rim or a
-    finger in front) then count as one, and the group with the largest sum of `cam` wins.
+    lowest point. Specks are removed first. Pieces closer than 2 % of the diagonal (drops, a rim or
+    a finger in front) then form a group, and the group with the largest sum of `cam` wins.
 
     mask: (H, W). cam: (H, W), non-negative. Returns (H, W), a subset of `mask`.
     """

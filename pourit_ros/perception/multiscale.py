@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Class activation maps over scales and mirror images, as PourIt! and AFA make them.
+"""Class activation maps over scales and mirror images, as in PourIt! and AFA.
 
 Lin et al., ICCV 2023 (arXiv 2307.11299), after Ru et al., CVPR 2022 (arXiv 2203.02664).
 """
@@ -19,7 +20,7 @@ def with_mirror(images: Tensor) -> Tensor:
 def merge_mirror(maps: Tensor, size: Sequence[int]) -> Tensor:
     """Raw maps of `with_mirror` images, (2B, 1, h, w) -> (B, 1, *size), non-negative.
 
-    Both are upsampled bilinearly, the mirrored one is turned back, the larger value wins.
+    Both are upsampled bilinearly, the mirrored one is flipped back, and the larger value wins.
     """
     maps = F.interpolate(maps, size=tuple(size), mode='bilinear', align_corners=False)
     straight, mirrored = maps.chunk(2)
@@ -40,7 +41,7 @@ def multi_scale_cam(
     """Sum the maps of all scales and normalise.
 
     cam: (B, C, H, W) images -> (B, 1, h, w) raw maps, of any stride. Returns (B, 1, H, W) in
-    [0, 1); it turns with the image when that is mirrored.
+    [0, 1); mirroring the image mirrors it.
     """
     size = images.shape[2:]
     total = images.new_zeros((images.shape[0], 1, *size))

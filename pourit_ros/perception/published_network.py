@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """The network of PourIt! as published (Lin et al., ICCV 2023, arXiv 2307.11299)."""
 
@@ -6,7 +7,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .mix_transformer import mit_b1
+from .encoders.mix_transformer import mit_b1
 
 
 class PublishedNetwork(nn.Module):

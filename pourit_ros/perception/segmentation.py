@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What perception says about one image."""
+"""The result of perception for one image."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 
 class ImageRegion(Protocol):
-    """A box of an image to look at, ends excluded, px (`geometry.region.Region`)."""
+    """A box of an image to search, ends excluded, px (`geometry.region.Region`)."""
 
     @property
     def x0(self) -> int:
@@ -23,23 +24,32 @@ class ImageRegion(Protocol):
 
     @property
     def x1(self) -> int:
-        """Column behind the last."""
+        """Column after the last."""
         ...
 
     @property
     def y1(self) -> int:
-        """Row behind the last."""
+        """Row after the last."""
         ...
 
     @property
     def pixels_per_metre(self) -> float:
-        """How large a metre looks where the liquid is."""
+        """Size of a metre at the liquid's depth, px."""
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Segmentation:
-    """Presence, CAM and mask of one (H, W) image."""
+    """Presence, CAM and mask of one (H, W) image.
+
+    CAM: class activation map, the evidence for liquid at each pixel (Zhou et al., CVPR 2016).
+
+    >>> import numpy as np
+    >>> cam = np.zeros((480, 640), np.float32)
+    >>> cam[200:300, 318:324] = 0.9
+    >>> Segmentation(0.98, True, cam, cam > 0.5)
+    <Segmentation of 640x480: liquid, probability 0.98, mask of 600 px>
+    """
 
     probability: float
     """Calibrated probability that liquid is flowing in the image."""
@@ -49,3 +59,10 @@ class Segmentation:
     """(H, W) class activation map in [0, 1]."""
     mask: npt.NDArray[np.bool_]
     """(H, W) pixels of the stream; empty when liquid is not present."""
+
+    def __repr__(self) -> str:
+        size = 'x'.join(map(str, self.mask.shape[::-1]))
+        return (
+            f'<Segmentation of {size}: {"liquid" if self.present else "no liquid"}, '
+            f'probability {self.probability:.2f}, mask of {np.count_nonzero(self.mask)} px>'
+        )

@@ -1,13 +1,11 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Weights files: safetensors that say what they are, and the PourIt! authors' checkpoints."""
+"""Weights files: safetensors with metadata, and the PourIt! authors' checkpoints."""
 
 from __future__ import annotations
 
 import json
-import os
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,9 +14,11 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ..resources import find_resource
+from ..files import replacing
 from .classifier import LiquidClassifier
 from .errors import WeightsError
+from .find_weights import find_weights
+from .metadata import PUBLISHED, WeightsMetadata
 from .published_network import PublishedNetwork
 
 _ARCHITECTURES: dict[str, Callable[..., Any]] = {
@@ -27,60 +27,8 @@ _ARCHITECTURES: dict[str, Callable[..., Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class WeightsMetadata:
-    """What a weights file says about itself. Raises ValueError where it makes no sense."""
-
-    input_size: int
-    """Side of the square that images are letterboxed to, pixels."""
-    presence_threshold: float
-    """Probability above which liquid is present."""
-    mask_threshold: float
-    """CAM value above which a pixel belongs to the mask."""
-    recipe: str
-    """How the weights were trained."""
-    licence: str
-    """SPDX identifier or one line."""
-    origin: str
-    """Data and initial weights that they come from."""
-
-    @classmethod
-    def from_header(cls, header: Mapping[str, str]) -> WeightsMetadata:
-        """Read the header of a file; raises KeyError or ValueError."""
-        return cls(
-            input_size=int(header['input_size']),
-            presence_threshold=float(header['presence_threshold']),
-            mask_threshold=float(header['mask_threshold']),
-            recipe=header['recipe'],
-            licence=header['licence'],
-            origin=header['origin'],
-        )
-
-    def to_header(self) -> dict[str, str]:
-        """What `from_header` reads."""
-        return {name: str(value) for name, value in asdict(self).items()}
-
-    def __post_init__(self) -> None:
-        if self.input_size < 32:
-            raise ValueError(f'input_size is {self.input_size}, it must be at least 32')
-        for name in ('presence_threshold', 'mask_threshold'):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f'{name} is {getattr(self, name)}, it must lie in [0, 1]')
-
-
-#: The live demo of PourIt!; its thresholds are in the code, not in the checkpoint.
-PUBLISHED = WeightsMetadata(
-    input_size=480,
-    presence_threshold=0.5,
-    mask_threshold=0.7,
-    recipe='PourIt!, arXiv 2307.11299',
-    licence='unclear: Apache-2.0 repository, but trained from non-commercial MiT weights',
-    origin='https://github.com/hetolin/PourIt',
-)
-
-
 class LoadedWeights(NamedTuple):
-    """A network in evaluation mode, on the CPU, and what its file says."""
+    """A network in evaluation mode, on the CPU, with the metadata of its file."""
 
     model: LiquidClassifier | PublishedNetwork
     metadata: WeightsMetadata
@@ -89,7 +37,7 @@ class LoadedWeights(NamedTuple):
 def save_weights(
     path: str | Path, model: LiquidClassifier | PublishedNetwork, metadata: WeightsMetadata
 ) -> None:
-    """Write a .safetensors file; it appears whole or not at all."""
+    """Write a .safetensors file, whole or not at all."""
     path = Path(path)
     architecture = next(n for n, c in _ARCHITECTURES.items() if type(model) is c)
     header = {
@@ -98,37 +46,8 @@ def save_weights(
         **metadata.to_header(),
     }
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    partial = path.with_name(f'.{path.name}.partial')
-    try:
+    with replacing(path) as partial:
         safetensors.torch.save_file(state, partial, header)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def find_weights(path_or_name: str | Path) -> Path:
-    """Locate a file by path, or a name such as 'default'.
-
-    A name is looked up as <name>.safetensors in $POURIT_MODEL_DIR, then among the models that
-    come with the package. Raises WeightsError.
-    """
-    path = Path(path_or_name)
-    if path.is_file():
-        return path
-    if not re.fullmatch(r'\w[\w-]*', str(path_or_name)):
-        raise WeightsError(f'{path}: no such weights file')
-    folder = os.environ.get('POURIT_MODEL_DIR')
-    if folder:
-        path = Path(folder) / f'{path_or_name}.safetensors'
-        if path.is_file():
-            return path
-    try:
-        return find_resource(f'models/{path_or_name}.safetensors')
-    except FileNotFoundError as error:
-        raise WeightsError(
-            f'no weights named {path_or_name!r}: give a file, or put {path_or_name}.safetensors '
-            'into $POURIT_MODEL_DIR'
-        ) from error
 
 
 def load_weights(path_or_name: str | Path) -> LoadedWeights:
@@ -141,7 +60,7 @@ def load_weights(path_or_name: str | Path) -> LoadedWeights:
         return _load_safetensors(path)
     if path.suffix in ('.pth', '.pt'):
         return _load_published(path)
-    raise WeightsError(f'{path}: weights of PyTorch end in .safetensors or .pth')
+    raise WeightsError(f'{path}: the name of PyTorch weights must end in .safetensors or .pth')
 
 
 def _load_safetensors(path: Path) -> LoadedWeights:
@@ -176,11 +95,11 @@ def _load_published(path: Path) -> LoadedWeights:
 
 
 def _fill(model: torch.nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    """Copy parameters, all of them and no others."""
+    """Copy parameters; the names must match exactly."""
     wanted = model.state_dict()
     for verb, keys in (
         ('lacks', wanted.keys() - state.keys()),
-        ('has foreign', state.keys() - wanted.keys()),
+        ('has unknown', state.keys() - wanted.keys()),
     ):
         if keys:
             raise WeightsError(

@@ -1,36 +1,34 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The report's time plots as one plotly figure (plain dict, ready for JSON)."""
+"""The report's time plots as one plotly figure."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .palette import (
+    AMBER,
+    BLUE,
+    GREEN,
+    GREY,
+    GRID,
+    INK,
+    ORANGE,
+    PAPER,
+    SLATE,
+    STATE_COLOURS,
+    VIOLET,
+)
 from .series import Series, percentile
 
-INK = '#1c2026'
-GREY = '#66707c'
-SLATE = '#44505e'
-GRID = '#e7eaee'
-BLUE = '#0077c2'
-GREEN = '#12924f'
-RED = '#d0382b'
-AMBER = '#c98a00'
-VIOLET = '#7a4fd0'
-FLOW = 'rgba(0,150,230,0.09)'
-STATE_COLOURS = {
-    'idle': '#c9ced5',
-    'searching': '#f3d48a',
-    'flowing': '#7cc3f0',
-    'stopped': '#aeb7c2',
-    'fault': '#f0a097',
-}
-
-# Heights in px: plot, gap with the title above it, state strip.
-PLOT, GAP, STRIP = 132, 48, 22
+FLOW, INSIDE, OUTSIDE = 'rgba(0,150,230,0.10)', 'rgba(0,114,178,0.14)', 'rgba(213,94,0,0.14)'
+# Heights in px: plot, gap with the title above it, state strip, time axis.
+PLOT, GAP, STRIP, FOOT = 132, 48, 22, 60
 # A label needs this share of the time axis to fit.
 MIN_LABEL = 0.06
 
@@ -38,229 +36,205 @@ MIN_LABEL = 0.06
 def time_plots(
     series: Series, threshold: float | None, states: Sequence[tuple[int, str]], first_ns: int
 ) -> dict[str, Any]:
-    """Return the figure: distance, offset, margin, probability and latency over one time axis.
+    """Return the figure: distance, offset, margin, flow, poured, probability, latency over time.
 
     `threshold`: presence threshold; `states`: (stamp_ns, state) changes of the pour state, drawn
-    as a strip on top; `first_ns`: the stamp at time 0.
+    as a strip on top; `first_ns`: the stamp at time 0. Point k of each trace is row k.
     """
-    figure = _Figure(5, bool(states), float(series.time[-1]) if len(series.time) else 1.0)
+    from plotly.subplots import make_subplots
+
     t = series.time
+    duration = max(float(t[-1]), 1e-3) if len(t) else 1.0
+    axes = {'x': (ORANGE, 'solid'), 'y': (GREEN, 'dash'), 'z': (BLUE, 'dot')}
+    titles = [
+        'Distance, lowest liquid to target mouth (mm)',
+        'Landing point from target mouth (mm): '
+        + ' '.join(_strong(f'{name} {_DASH[dash]}', c) for name, (c, dash) in axes.items()),
+        'Margin (mm)',
+        'Flow (ml/s), ± one standard deviation',
+        'Poured (ml), ± one standard deviation',
+        'Probability of liquid'
+        + ('' if threshold is None else f': {_strong(f"threshold {threshold:.2f}", AMBER)}'),
+        'Latency (ms)',
+    ]
+    typical, slow = (percentile(series.latency_ms, share) for share in (50, 95))
+    if typical is not None and slow is not None:
+        titles[-1] += (
+            f': {_strong(f"p50 {typical:.1f}", BLUE)}, {_strong(f"p95 {slow:.1f}", AMBER)}'
+        )
+    heights = [PLOT] * len(titles)
     if states:
-        _add_states(figure, [((ns - first_ns) / 1e9, name) for ns, name in states], t)
-    figure.plot('Distance, lowest liquid to target mouth (mm)')
-    figure.line(t, 1000 * series.distance, BLUE, 'distance', '.0f', ' mm')
-
-    colours = {'x': RED, 'y': GREEN, 'z': BLUE}
-    named = ' '.join(f'<span style="color:{c}"><b>{k}</b></span>' for k, c in colours.items())
-    figure.plot(f'Offset, landing point from target mouth (mm): {named}')
-    figure.level(0, GREY, solid=True)
-    for k, (name, colour) in enumerate(colours.items()):
-        figure.line(t, 1000 * series.offset[:, k], colour, f'offset {name}', '+.0f', ' mm')
-
-    figure.plot(
-        f'Margin (mm): <span style="color:{GREEN}"><b>lands inside</b></span>, '
-        f'<span style="color:{RED}"><b>outside</b></span>'
+        titles.insert(0, 'Pour state')
+        heights.insert(0, STRIP)
+    rows = len(heights)
+    # Gaps lie between the plots; a title needs one above the first, too: the top margin.
+    inner = sum(heights) + GAP * (rows - 1)
+    figure = make_subplots(
+        rows=rows, cols=1, shared_xaxes=True, subplot_titles=titles,
+        row_heights=heights, vertical_spacing=GAP / inner,
+    )  # fmt: skip
+    figure.update_annotations(
+        x=0, xanchor='left', xshift=-44, yshift=5, font={'size': 13, 'color': INK}
     )
+    figure.update_yaxes(
+        gridcolor=GRID, zeroline=False, nticks=5, fixedrange=True,
+        tickfont={'size': 11, 'color': GREY},
+    )  # fmt: skip
+    row = 1
+    if states:
+        changes = sorted(((ns - first_ns) / 1e9, name) for ns, name in states)
+        _add_states(figure, changes, t, duration)
+        row = 2
+
+    def line(
+        values: NDArray[np.float64], colour: str, name: str, number: str, dash: str = 'solid',
+        digits: int = 1,
+    ) -> None:  # fmt: skip
+        # Gaps where a value is NaN; dots show what stands alone.
+        figure.add_scatter(
+            x=rounded(t, 3), y=rounded(values, digits), name=name, mode='lines+markers',
+            line={'color': colour, 'width': 1.6, 'dash': dash},
+            marker={'size': 3, 'color': colour},
+            hovertemplate=f'%{{y:{number}}}', row=row, col=1,
+        )  # fmt: skip
+
+    def band(values: NDArray[np.float64], sigma: NDArray[np.float64], name: str) -> None:
+        for edge, side, fill in (
+            (values - sigma, 'least', None), (values + sigma, 'most', 'tonexty'),
+        ):  # fmt: skip
+            figure.add_scatter(
+                x=rounded(t, 3), y=rounded(np.maximum(edge, 0), 1), name=f'{name}, {side}',
+                mode='lines', fill=fill, fillcolor=INSIDE, line={'width': 0},
+                hoverinfo='skip', row=row, col=1,
+            )  # fmt: skip
+
+    def level(value: float, colour: str, dash: str = 'dash') -> None:
+        figure.add_hline(
+            value, row=row, col=1, line={'color': colour, 'width': 1, 'dash': dash},
+            exclude_empty_subplots=False,
+        )  # fmt: skip
+
+    line(1000 * series.distance, BLUE, 'distance', '.0f')
+    row += 1
+    level(0, GREY, 'solid')
+    for k, (name, (colour, dash)) in enumerate(axes.items()):
+        line(1000 * series.offset[:, k], colour, f'offset {name}', '+.0f', dash)
+    row += 1
     margin = 1000 * series.margin
     known = margin[np.isfinite(margin)]
     low, high = (min(known.min(), 0), max(known.max(), 0)) if len(known) else (-10, 10)
     reach = 0.08 * max(high - low, 10)
-    figure.limits(low - reach, high + reach)
-    figure.band(0, high + reach, 'rgba(18,146,79,0.12)')
-    figure.band(low - reach, 0, 'rgba(208,56,43,0.12)')
-    figure.level(0, INK, solid=True)
-    figure.line(t, margin, INK, 'margin', '+.0f', ' mm')
-
-    title = 'Probability of liquid'
+    low, high = round(low - reach, 3), round(high + reach, 3)
+    figure.update_yaxes(range=[low, high], row=row)
+    for bottom, top, colour in ((0, high, INSIDE), (low, 0, OUTSIDE)):
+        figure.add_hrect(
+            bottom, top, row=row, col=1, fillcolor=colour, line_width=0, layer='below',
+            exclude_empty_subplots=False,
+        )  # fmt: skip
+    for value, side, text in (
+        (high, 'top', _strong('inside ↑', BLUE)),
+        (low, 'bottom', _strong('outside ↓', ORANGE)),
+    ):
+        figure.add_annotation(
+            x=1, xref='paper', xanchor='right', y=value, yref=f'y{row}', yanchor=side,
+            text=text, showarrow=False, font={'size': 12},
+        )  # fmt: skip
+    level(0, INK, 'solid')
+    line(margin, INK, 'margin', '+.0f')
+    row += 1
+    for name, values, sigma in (
+        ('flow', series.flow, series.flow_sigma),
+        ('poured', series.poured, series.poured_sigma),
+    ):
+        figure.update_yaxes(rangemode='tozero', row=row)
+        band(values, sigma, name)
+        line(values, BLUE, name, '.0f')
+        row += 1
+    figure.update_yaxes(range=[-0.03, 1.03], row=row)
     if threshold is not None:
-        title += f': <span style="color:{AMBER}"><b>threshold {threshold:.2f}</b></span>'
-    figure.plot(title)
-    figure.limits(-0.03, 1.03)
-    if threshold is not None:
-        figure.level(threshold, AMBER)
-    figure.line(t, series.probability, VIOLET, 'probability', '.2f', '', digits=3)
-
-    typical, slow = (percentile(series.latency_ms, share) for share in (50, 95))
-    if typical is None or slow is None:
-        figure.plot('Latency (ms)')
-    else:
-        figure.plot(
-            f'Latency (ms): <span style="color:{BLUE}"><b>p50 {typical:.1f}</b></span>, '
-            f'<span style="color:{AMBER}"><b>p95 {slow:.1f}</b></span>'
-        )
-        figure.level(typical, BLUE)
-        figure.level(slow, AMBER)
-    figure.line(t, series.latency_ms, SLATE, 'latency', '.1f', ' ms', digits=2)
+        level(threshold, AMBER)
+    line(series.probability, VIOLET, 'probability', '.2f', digits=3)
+    row += 1
+    if typical is not None and slow is not None:
+        level(typical, BLUE)
+        level(slow, AMBER)
+    line(series.latency_ms, SLATE, 'latency', '.1f', digits=2)
     for start, end in series.flows():
-        figure.flow(start, end)
-    return figure.finish()
-
-
-class _Figure:
-    """Stacks plots over one time axis."""
-
-    def __init__(self, plots: int, strip: bool, duration: float) -> None:
-        self.height = plots * (PLOT + GAP) + (STRIP + GAP if strip else 0)
-        self.duration = max(duration, 1e-3)
-        self.data: list[dict[str, Any]] = []
-        self.shapes: list[dict[str, Any]] = []
-        self.annotations: list[dict[str, Any]] = []
-        self.axes: dict[str, Any] = {}
-        self._top = float(self.height)
-        self._count = 0
-
-    def plot(self, title: str, height: int = PLOT) -> None:
-        """Start the next plot below the last one."""
-        self._count += 1
-        self._axis = f'y{self._count if self._count > 1 else ""}'
-        self._top -= GAP
-        bottom = self._top - height
-        domain = [max(bottom, 0.0) / self.height, self._top / self.height]
-        self.axes['yaxis' + self._axis[1:]] = {
-            'domain': domain,
-            'gridcolor': GRID,
-            'zeroline': False,
-            'nticks': 5,
-            'fixedrange': True,
-            'tickfont': {'size': 11, 'color': GREY},
-        }
-        self.annotations.append(
-            {
-                'text': title, 'x': 0, 'xref': 'paper', 'xanchor': 'left', 'xshift': -44,
-                'y': domain[1], 'yref': 'paper', 'yanchor': 'bottom', 'yshift': 5,
-                'showarrow': False, 'font': {'size': 13, 'color': INK},
-            }
-        )  # fmt: skip
-        self._top = bottom
-
-    def limits(self, low: float, high: float) -> None:
-        """Fix the value axis of the present plot."""
-        self.axes['yaxis' + self._axis[1:]]['range'] = [round(low, 3), round(high, 3)]
-
-    def line(
-        self,
-        time: NDArray[np.float64],
-        values: NDArray[np.float64],
-        colour: str,
-        name: str,
-        number: str,
-        unit: str,
-        digits: int = 1,
-    ) -> None:
-        """Draw values over time with gaps where they are NaN; dots show what stands alone."""
-        self.data.append(
-            {
-                'type': 'scatter', 'mode': 'lines+markers', 'name': name,
-                'x': rounded(time, 3), 'y': rounded(values, digits), 'yaxis': self._axis,
-                'line': {'color': colour, 'width': 1.4}, 'marker': {'size': 3, 'color': colour},
-                'hovertemplate': f'%{{y:{number}}}{unit}',
-            }
-        )  # fmt: skip
-
-    def level(self, value: float, colour: str, solid: bool = False) -> None:
-        """Draw a horizontal line across the present plot."""
-        self.shapes.append(
-            {
-                'type': 'line', 'xref': 'paper', 'x0': 0, 'x1': 1, 'yref': self._axis,
-                'y0': value, 'y1': value, 'layer': 'below' if solid else 'above',
-                'line': {'color': colour, 'width': 1, 'dash': 'solid' if solid else 'dash'},
-            }
-        )  # fmt: skip
-
-    def band(self, low: float, high: float, colour: str) -> None:
-        """Shade the present plot between two values."""
-        self.shapes.append(
-            {
-                'type': 'rect', 'xref': 'paper', 'x0': 0, 'x1': 1, 'yref': self._axis,
-                'y0': low, 'y1': high, 'fillcolor': colour, 'line': {'width': 0},
-                'layer': 'below',
-            }
-        )  # fmt: skip
-
-    def flow(self, start: float, end: float) -> None:
-        """Shade an interval of the time axis in every plot."""
-        for k in range(self._count):
-            axis = f'y{k + 1 if k else ""} domain'
-            self.shapes.append(
-                {
-                    'type': 'rect', 'xref': 'x', 'x0': round(start, 3), 'x1': round(end, 3),
-                    'yref': axis, 'y0': 0, 'y1': 1, 'fillcolor': FLOW, 'line': {'width': 0},
-                    'layer': 'below',
-                }
+        for k in range(1, rows + 1):
+            figure.add_vrect(
+                round(start, 3), round(end, 3), row=k, col=1, fillcolor=FLOW, line_width=0,
+                layer='below',
             )  # fmt: skip
-
-    def block(self, start: float, end: float, colour: str, label: str) -> None:
-        """Fill an interval of the present plot and name it where the name fits."""
-        fits = end - start >= MIN_LABEL * self.duration
-        self.shapes.append(
-            {
-                'type': 'rect', 'xref': 'x', 'x0': round(start, 3), 'x1': round(end, 3),
-                'yref': f'{self._axis} domain', 'y0': 0, 'y1': 1, 'fillcolor': colour,
-                'line': {'width': 0},
-                'label': {'text': label if fits else '', 'font': {'size': 11, 'color': INK}},
-            }
-        )  # fmt: skip
-
-    def finish(self) -> dict[str, Any]:
-        """Data and layout for Plotly.newPlot."""
-        layout = {
-            'height': self.height + 60,
-            'margin': {'l': 52, 'r': 16, 't': 0, 'b': 60},
-            'paper_bgcolor': '#ffffff',
-            'plot_bgcolor': '#ffffff',
-            'font': {'family': 'system-ui, sans-serif', 'size': 12, 'color': INK},
-            'showlegend': False,
-            'hovermode': 'x unified',
-            'hoversubplots': 'axis',
-            'hoverlabel': {'bgcolor': 'rgba(255,255,255,0.95)', 'bordercolor': GRID},
-            'xaxis': {
-                'title': {'text': 'time since the first frame (s)', 'font': {'size': 12}},
-                'range': [-0.01 * self.duration, 1.01 * self.duration],
-                'anchor': f'y{self._count if self._count > 1 else ""}',
-                'gridcolor': GRID,
-                'zeroline': False,
-                'hoverformat': '.2f',
-                'unifiedhovertitle': {'text': '%{x:.2f} s'},
-                'showspikes': True,
-                'spikemode': 'across',
-                'spikethickness': 1,
-                'spikedash': 'solid',
-                'spikecolor': GREY,
-                'tickfont': {'size': 11, 'color': GREY},
-            },
-            **self.axes,
-            'shapes': self.shapes,
-            'annotations': self.annotations,
-        }
-        return {'data': self.data, 'layout': layout}
+    figure.update_xaxes(
+        range=[-0.01 * duration, 1.01 * duration], gridcolor=GRID, zeroline=False,
+        hoverformat='.2f',
+        showspikes=True, spikemode='across', spikethickness=1, spikedash='solid',
+        spikecolor=GREY, tickfont={'size': 11, 'color': GREY},
+    )  # fmt: skip
+    _one_time_axis(figure, rows)
+    figure.update_layout(
+        template=None, height=inner + GAP + FOOT,
+        margin={'l': 52, 'r': 16, 't': GAP, 'b': FOOT},
+        paper_bgcolor=PAPER, plot_bgcolor=PAPER,
+        font={'family': 'system-ui, sans-serif', 'size': 12, 'color': INK},
+        showlegend=False, hovermode='x unified', hoversubplots='axis',
+        hoverlabel={'bgcolor': PAPER, 'bordercolor': GRID},
+        xaxis={'title': {'text': "time since the recording's first image (s)"}},
+    )  # fmt: skip
+    return as_dict(figure)
 
 
 def rounded(values: ArrayLike, digits: int) -> list[float | None]:
-    """The values as JSON holds them: NaN becomes null."""
+    """The values for JSON: NaN becomes null."""
     return [
         round(value, digits) if np.isfinite(value) else None
         for value in np.asarray(values, dtype=float).tolist()
     ]
 
 
+def as_dict(figure: Any) -> dict[str, Any]:
+    """A plotly figure as a page holds it."""
+    return json.loads(figure.to_json())
+
+
+_DASH = {'solid': '—', 'dash': '- -', 'dot': '···'}
+
+
+def _strong(text: str, colour: str) -> str:
+    return f'<span style="color:{colour}"><b>{text}</b></span>'
+
+
+def _one_time_axis(figure: Any, rows: int) -> None:
+    """Hang all plots on the lowest time axis, so that one hover box speaks of all of them."""
+    last = f'y{rows}'
+    figure.update_traces(xaxis='x')
+    figure.for_each_shape(
+        lambda shape: shape.update(xref=shape.xref.replace(shape.xref.split()[0], 'x'))
+    )
+    for k in range(2, rows + 1):
+        figure.layout[f'xaxis{k}'] = None
+        figure.layout[f'yaxis{k}'].anchor = 'x'
+    figure.layout.xaxis.update(anchor=last, matches=None, showticklabels=True, domain=[0, 1])
+
+
 def _add_states(
-    figure: _Figure, changes: list[tuple[float, str]], time: NDArray[np.float64]
+    figure: Any, changes: list[tuple[float, str]], time: NDArray[np.float64], duration: float
 ) -> None:
-    figure.plot('Pour state', STRIP)
-    axis = figure.axes['yaxis']
-    axis.update(range=[0, 1], visible=False)
-    changes = sorted(changes, key=lambda change: change[0])
-    ends = [start for start, _ in changes[1:]] + [figure.duration]
+    figure.update_yaxes(range=[0, 1], visible=False, row=1)
+    ends = [start for start, _ in changes[1:]] + [duration]
     for (start, name), end in zip(changes, ends, strict=True):
         if end > start:
-            figure.block(start, end, STATE_COLOURS.get(name, GRID), name)
+            fits = end - start >= MIN_LABEL * duration
+            figure.add_vrect(
+                round(start, 3), round(end, 3), row=1, col=1, line_width=0,
+                fillcolor=STATE_COLOURS.get(name, GRID), exclude_empty_subplots=False,
+                label={'text': name if fits else '', 'font': {'size': 11, 'color': INK}},
+            )  # fmt: skip
     # Nothing to see, but the hover box names the state.
     starts = np.array([start for start, _ in changes])
     held = np.searchsorted(starts, time, side='right') - 1
-    figure.data.append(
-        {
-            'type': 'scatter', 'mode': 'lines', 'name': 'state', 'x': rounded(time, 3),
-            'y': [0.5] * len(time), 'opacity': 0, 'hovertemplate': '%{text}',
-            'text': [changes[k][1] if k >= 0 else '' for k in held],
-        }
+    figure.add_scatter(
+        x=rounded(time, 3), y=[0.5] * len(time), name='state', mode='lines', opacity=0,
+        text=[changes[k][1] if k >= 0 else '' for k in held], hovertemplate='%{text}',
+        row=1, col=1,
     )  # fmt: skip

@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """The frame in 3D: RGB-D scene, lifted liquid and fitted stream, as arrays and as PLY files."""
 
@@ -9,11 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from ..files import replacing
 from ..geometry import Pose
 from ..pipeline import Frame, Observation, PourEstimate
 from . import drawing as dr
-from .errors import ReportError
 from .overlay import stream_curve
 
 # Neighbouring pixels whose depth differs by more lie on two surfaces; what is between is air.
@@ -23,7 +24,7 @@ MAX_STEP = 0.02
 def scene_cloud(frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """Points (N, 3) m in the colour optical frame and colours (N, 3) of the frame's RGB-D image.
 
-    Leaves out pixels without depth and those at depth edges, which float between surfaces.
+    Leaves out pixels without depth, and those at depth edges, which float between surfaces.
     """
     if frame.depth is None:
         return np.zeros((0, 3)), np.zeros((0, 3), np.uint8)
@@ -54,9 +55,9 @@ def write_clouds(
     """Write `<stem>_scene.ply`, `_liquid.ply` and `_stream.ply`; returns those written.
 
     In the base frame, metres; without the camera's pose in the colour optical frame. Scene: RGB-D
-    points; liquid: the lifted mask coloured by CAM; stream: the fitted centre line, a point a
-    millimetre, from its top to the landing point. A cloud without points is not written.
-    Raises ReportError.
+    points; liquid: the lifted mask coloured by CAM; stream: the fitted centre line, one point per
+    millimetre, from its top to the landing point. A cloud without points is not written. Raises
+    InputError.
     """
     T = frame.T_base_cam or Pose.identity()
     scene, scene_colours = scene_cloud(frame)
@@ -77,7 +78,7 @@ def write_clouds(
 
 
 def centre_line(estimate: PourEstimate) -> NDArray[np.float64]:
-    """The fitted centre line (N, 3) in the base frame, about a point a millimetre."""
+    """The fitted centre line (N, 3) in the base frame, about one point per millimetre."""
     coarse = np.vstack(stream_curve(estimate.geometry))
     if len(coarse) == 0:
         return coarse
@@ -91,5 +92,6 @@ def _write_ply(path: Path, points: NDArray[np.float64], colours: NDArray[np.uint
     cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points))
     cloud.colors = o3d.utility.Vector3dVector(colours / 255.0)
     with replacing(path) as partial:
-        if not o3d.io.write_point_cloud(partial, cloud):
-            raise ReportError(f'{path}: open3d could not write the point cloud')
+        # Its stubs ask for a PathLike, which versions before 0.19 refuse; all of them take text.
+        if not o3d.io.write_point_cloud(str(partial), cloud):  # type: ignore[arg-type]
+            raise InputError(f'{path}: open3d could not write the point cloud')

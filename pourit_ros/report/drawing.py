@@ -1,8 +1,9 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Palette and anti-aliased drawing primitives shared by overlay and lift picture.
+"""Palette and anti-aliased drawing primitives shared by overlay and lift image.
 
-Images are (H, W, 3) uint8 RGB and are drawn into; positions are pixels (x, y), sub-pixel, with
-pixel centres at integers.
+Images are (H, W, 3) uint8 RGB and are changed in place; positions are pixels (x, y), sub-pixel,
+with pixel centres at integers.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ Colour = tuple[int, int, int]
 LIQUID: Colour = (0, 178, 255)
 STREAM: Colour = (255, 196, 0)
 LOWEST: Colour = (255, 255, 255)
-INSIDE: Colour = (46, 204, 113)
-OUTSIDE: Colour = (255, 84, 66)
+# These two stay apart for people who do not tell red from green, also under the tint of liquid.
+INSIDE: Colour = (120, 255, 210)
+OUTSIDE: Colour = (240, 70, 25)
 PLANE: Colour = (155, 105, 235)
 SOURCE: Colour = (255, 105, 190)
 CAUTION: Colour = (255, 196, 0)
@@ -35,7 +37,7 @@ _REACH = 8
 
 
 def line_width(image: NDArray[np.uint8]) -> int:
-    """Width (px) of a line that reads alike at 320x240 and at 1280x720."""
+    """Width (px) of a line that looks the same at 320x240 and at 1280x720."""
     return max(1, round(min(image.shape[:2]) / 260))
 
 
@@ -56,7 +58,7 @@ def polyline(
     closed: bool = False,
     halo: bool = True,
 ) -> None:
-    """Draw the polyline (N, 2); `halo` underlays it with a dark rim so it reads on anything."""
+    """Draw the polyline (N, 2); `halo` adds a dark edge so that it shows on any background."""
     drawable = _drawable(image, np.asarray(points, dtype=float).reshape(-1, 2))
     if len(drawable) < 2:
         return
@@ -83,7 +85,7 @@ def dashes(
 def arrow(
     image: NDArray[np.uint8], start: ArrayLike, end: ArrayLike, colour: Colour, width: int
 ) -> None:
-    """Draw an arrow; one shorter than its head is all head, one too short to see is left out."""
+    """Draw an arrow; a short one is only a head, one too short to see is left out."""
     ends = _drawable(image, np.array([start, end], dtype=float))
     if len(ends) < 2:
         return
@@ -164,8 +166,8 @@ def _scale(height: float) -> float:
 def wrap(words: Sequence[tuple[str, Colour]], width: float, height: float) -> list[Line]:
     """Break phrases into lines of at most `width` px.
 
-    A phrase moves to the next line whole; one wider than a line breaks at spaces, a word wider
-    than a line between characters, so that nothing is ever cut off.
+    A phrase moves to the next line whole; one wider than a line breaks at spaces, and a word wider
+    than a line between characters, so that no text is cut off.
     """
     gap = text_size('mm', height)[0]
     lines: list[Line] = []

@@ -1,22 +1,21 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""One picture of how a mask becomes 3D: the image beside the scene with its pouring plane."""
+"""One image of how a mask becomes 3D: the camera image beside the scene and pouring plane."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import replacing
 from ..geometry import Container, Pose, PouringPlane
+from ..geometry.fall import UP
 from ..pipeline import Frame, Observation, PourEstimate
 from . import drawing as dr
 from .clouds import cam_colours, scene_cloud
-from .errors import ReportError
-from .overlay import circle, describe, draw_measurement, paint_mask, project, stream_curve, verdict
+from .overlay import describe, draw_measurement, paint_mask, project, stream_curve, verdict
 from .view3d import OrthographicView, viewing_axes
 
 PANEL = 860
@@ -34,7 +33,6 @@ AXIS_LENGTH = 0.07
 # behind it show.
 TURN = np.radians(38.0)
 ELEVATION = np.radians(24.0)
-UP = np.array([0.0, 0.0, 1.0])
 # Optical frame of a level camera in a frame with z up: x right, y down, z forward.
 LEVEL_CAMERA = Pose(np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]), np.zeros(3))
 
@@ -45,13 +43,24 @@ def draw_lift(
     estimate: PourEstimate,
     source: Container,
     target: Container,
-    path: str | Path,
-) -> None:
-    """Write a PNG: left the image with everything projected into it, right the scene in 3D.
+) -> NDArray[np.uint8]:
+    """Draw how a mask becomes 3D: the measured image on the left, the scene in 3D on the right.
 
-    The 3D view is orthographic and true to scale, seen three-quarter to the pouring plane. What is
-    not known (depth, a pose, the plane) is left out. Without the camera's pose the view takes the
-    camera as level. Raises ReportError when the file cannot be written.
+    frame, observation, estimate: input and output of a `PourPipeline`; source, target: its
+    containers. Returns an RGB image (H, W, 3) uint8, always of one size.
+
+    The 3D view is orthographic and true to scale, in three-quarter view of the pouring plane.
+    Unknown parts (depth, a pose, the plane) are left out. Without the camera's pose, the view
+    assumes a level camera. Raises InputError when mask and image differ in size.
+
+    >>> from pourit_ros import Container, PourPipeline, Segmenter
+    >>> from pourit_ros.formats.scenes import load_pourit_scene
+    >>> bottle, cup = Container.load('pourit_bottle'), Container.load('cup')
+    >>> pipeline = PourPipeline(Segmenter(), bottle, cup)
+    >>> frame = load_pourit_scene('scene')[0]
+    >>> observation, estimate = pipeline(frame)
+    >>> draw_lift(frame, observation, estimate, bottle, cup).shape
+    (1016, 1780, 3)
     """
     scene = _Scene.of(frame, observation, estimate, source, target)
     canvas = np.full((HEADER + PANEL + FOOTER, 2 * PANEL + 3 * GAP, 3), BACKGROUND, np.uint8)
@@ -60,16 +69,12 @@ def draw_lift(
         canvas[HEADER : HEADER + PANEL, left : left + PANEL] = panel
     _draw_header(canvas, frame.name, estimate)
     _draw_legend(canvas, scene)
-    ok, png = cv2.imencode('.png', canvas[..., ::-1])
-    if not ok:
-        raise ReportError(f'{path}: OpenCV could not encode the picture')
-    with replacing(Path(path)) as partial:
-        partial.write_bytes(png.tobytes())
+    return canvas
 
 
 @dataclass(frozen=True, eq=False)
 class _Scene:
-    """What there is to draw; points in the base frame, m. None or empty: not known."""
+    """The things to draw; points in the base frame, m. None or empty: unknown."""
 
     frame: Frame
     observation: Observation
@@ -98,16 +103,13 @@ class _Scene:
         grid: list[NDArray[np.float64]] = []
         if frame.T_cam_source is not None:
             pose = T @ frame.T_cam_source
-            mouth, axis = source.mouth_in(pose), source.axis_in(pose)
+            rim = source.rim_in(pose)
+            mouth, axis = rim.mouth, rim.axis
             foot = mouth - axis * max(float((mouth - pose.translation) @ axis), AXIS_LENGTH)
             source_axis = np.array([foot, mouth, mouth + AXIS_LENGTH * axis])
-            source_rim = circle(mouth, axis, source.rim_radius)
+            source_rim = rim.circle()
         if frame.T_base_target is not None and not levelled:
-            target_rim = circle(
-                target.mouth_in(frame.T_base_target),
-                target.axis_in(frame.T_base_target),
-                target.rim_radius,
-            )
+            target_rim = target.rim_in(frame.T_base_target).circle()
         if observation.cloud.plane is not None:
             known = [a for a in (source_axis, target_rim) if a is not None]
             known.append(T.apply(observation.cloud.points))
@@ -128,7 +130,7 @@ class _Scene:
 def _plane_grid(
     plane: PouringPlane, T_base_cam: Pose, points: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
-    """Corners (4, 3) of the plane's part around the points, and its grid lines (2, 3) each."""
+    """Corners (4, 3) of the part of the plane around the points, and its grid lines (2, 3)."""
     origin, up = T_base_cam.apply(plane.point), T_base_cam.rotate(plane.up)
     along = np.cross(T_base_cam.rotate(plane.normal), up)
     flat = np.column_stack([(points - origin) @ along, (points - origin) @ up])
@@ -152,7 +154,7 @@ def _image_panel(scene: _Scene) -> NDArray[np.uint8]:
     smooth = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
     image = np.asarray(cv2.resize(scene.frame.color, size, interpolation=smooth), np.uint8)
     mask = cv2.resize(scene.observation.segmentation.mask.astype(np.float32), size) > 0.5
-    frame = replace(scene.frame, color=image, camera=scene.frame.camera.resize(*size))
+    frame = replace(scene.frame, color=image, camera=scene.frame.camera.resize(*size), depth=None)
     paint_mask(image, mask)
     line = dr.line_width(image)
     faint = image.copy()
@@ -216,7 +218,7 @@ def _view_panel(scene: _Scene) -> NDArray[np.uint8]:
 
 
 def _viewing_direction(scene: _Scene, centre: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Three-quarter to the plane, on the side that the camera sees."""
+    """Direction of the three-quarter view, from the side that the camera sees."""
     assert scene.frame.T_base_cam is not None
     sight = centre - scene.frame.T_base_cam.translation
     sight[2] = 0
@@ -288,7 +290,7 @@ def _draw_scale_bar(image: NDArray[np.uint8], pixels_per_metre: float) -> None:
 
 
 def _draw_header(canvas: NDArray[np.uint8], name: str, estimate: PourEstimate) -> None:
-    """Frame name, and the measurement or why there is none."""
+    """Frame name, and the measurement or the reason for its absence."""
     dr.put_text(canvas, name, GAP, 40, 19, dr.PAPER, bold=True)
     height = 14.0
     while True:
@@ -304,7 +306,7 @@ def _draw_header(canvas: NDArray[np.uint8], name: str, estimate: PourEstimate) -
 
 
 def _draw_legend(canvas: NDArray[np.uint8], scene: _Scene) -> None:
-    """Name the colours of what is in the picture."""
+    """Name the colours in the image."""
     geometry = scene.estimate.geometry
     seen = bool(scene.observation.segmentation.mask.any())
     landing = '' if geometry.landing_point is None else ' and landing point'

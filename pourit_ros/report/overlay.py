@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The camera image with what the pipeline says about it."""
+"""Draw the pipeline's results over the camera image."""
 
 from __future__ import annotations
 
@@ -7,11 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..errors import InputError
 from ..geometry import PourGeometry
 from ..perception.segmentation import Segmentation
 from ..pipeline import Frame, PourEstimate
 from . import drawing as dr
-from .errors import ReportError
 
 TINT = 0.4
 BOX_ALPHA = 0.8
@@ -20,23 +21,31 @@ TEXT_SHARE = 0.4
 MIN_TEXT = 5.0
 
 
-def draw_overlay(
-    rgb: NDArray[np.uint8],
+def overlay(
+    image: NDArray[np.uint8],
     segmentation: Segmentation,
     estimate: PourEstimate | None = None,
     frame: Frame | None = None,
 ) -> NDArray[np.uint8]:
-    """Return a copy of `rgb` (H, W, 3) with mask, presence and, where known, the measurement.
+    """Draw mask, presence and, if known, the measurement onto a copy of an image.
 
-    `estimate` adds a line of text; `frame` lends camera and poses to project the lowest point
-    (white), the fitted stream (amber, dashed where nothing is seen of it), the landing point with
-    an arrow to the target's mouth, and the target's rim (green: it lands inside, red: outside).
-    Raises ReportError when mask and image differ in size.
+    image: (H, W, 3) uint8 RGB, like the result. `estimate` adds a line of text; `frame` provides
+    camera and poses to project the lowest point (white), the fitted stream (amber, dashed where it
+    is not visible), the landing point with an arrow to the target's mouth, and the target's rim
+    (mint: it lands inside, red: outside). Raises InputError when mask and image differ in size.
+
+    >>> from pourit_ros import Segmenter, read_image
+    >>> image = read_image('photo.jpg')
+    >>> drawn = overlay(image, Segmenter()(image))
+    >>> drawn.shape == image.shape
+    True
     """
-    canvas = np.array(rgb)
+    canvas = np.array(image)
     paint_mask(canvas, segmentation.mask)
     if estimate is not None and frame is not None:
-        draw_measurement(canvas, estimate.geometry, frame, rim_circle(estimate.geometry))
+        geometry = estimate.geometry
+        rim = None if geometry.margin is None else geometry.rim
+        draw_measurement(canvas, geometry, frame, None if rim is None else rim.circle())
     _draw_presence(canvas, segmentation)
     if estimate is not None:
         _draw_text(canvas, describe(estimate))
@@ -44,9 +53,9 @@ def draw_overlay(
 
 
 def paint_mask(canvas: NDArray[np.uint8], mask: NDArray[np.bool_]) -> None:
-    """Tint the mask (H, W) in place and outline it; raises ReportError."""
+    """Tint the mask (H, W) in place and outline it; raises InputError."""
     if canvas.shape != (*mask.shape, 3) or canvas.dtype != np.uint8:
-        raise ReportError(
+        raise InputError(
             f'overlay: image {canvas.dtype} {canvas.shape} and mask {mask.shape} do not match'
         )
     if not mask.any():
@@ -101,14 +110,14 @@ def project(frame: Frame, points: ArrayLike) -> NDArray[np.float64]:
 
 
 def verdict(margin: float | None) -> dr.Colour:
-    """Green where it lands inside, red outside, grey where that is not known."""
+    """Mint where it lands inside, red outside, grey where that is unknown."""
     if margin is None:
         return dr.MUTED
     return dr.INSIDE if margin >= 0 else dr.OUTSIDE
 
 
 def stream_curve(geometry: PourGeometry) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The fitted centre line in the base frame: down to the lowest point, and on to the rim."""
+    """The fitted centre line in the base frame: to the lowest point, and from there to the rim."""
     if geometry.stream is None or geometry.lowest_point is None:
         return np.zeros((0, 3)), np.zeros((0, 3))
     lowest = float(geometry.lowest_point[2])
@@ -121,37 +130,8 @@ def stream_curve(geometry: PourGeometry) -> tuple[NDArray[np.float64], NDArray[n
     return curve[seen], curve[max(int(seen.sum()) - 1, 0) :]
 
 
-def rim_circle(geometry: PourGeometry, count: int = 73) -> NDArray[np.float64] | None:
-    """The target's rim (count, 3) in the base frame; None where margin or offset is unknown.
-
-    margin = rim radius − horizontal ‖offset‖ gives the radius; the rim plane holds the offset and
-    is otherwise level.
-    """
-    if geometry.landing_point is None or geometry.offset is None or geometry.margin is None:
-        return None
-    offset = geometry.offset
-    horizontal = float(np.linalg.norm(offset[:2]))
-    normal = np.array([0.0, 0.0, 1.0])
-    if horizontal > 1e-4:
-        along = offset / np.linalg.norm(offset)
-        normal = normal - along[2] * along
-    return circle(geometry.landing_point - offset, normal, geometry.margin + horizontal, count)
-
-
-def circle(
-    centre: ArrayLike, normal: ArrayLike, radius: float, count: int = 73
-) -> NDArray[np.float64]:
-    """Points (count, 3) on a circle about `normal`, the last one the first again."""
-    n = np.asarray(normal, dtype=float) / np.linalg.norm(normal)
-    along = np.cross(n, np.eye(3)[np.argmin(np.abs(n))])
-    along /= np.linalg.norm(along)
-    angle = np.linspace(0, 2 * np.pi, count)
-    unit = np.outer(np.cos(angle), along) + np.outer(np.sin(angle), np.cross(n, along))
-    return np.asarray(centre + radius * unit)
-
-
 def describe(estimate: PourEstimate) -> list[tuple[str, dr.Colour]]:
-    """The estimate in phrases, each with the colour of what it speaks of."""
+    """The estimate in phrases, each with the colour of its subject."""
     if not estimate.present:
         return [('no liquid', dr.MUTED)]
     geometry = estimate.geometry
@@ -207,7 +187,7 @@ def _draw_presence(canvas: NDArray[np.uint8], segmentation: Segmentation) -> Non
 
 
 def _draw_text(canvas: NDArray[np.uint8], phrases: list[tuple[str, dr.Colour]]) -> None:
-    """Write the phrases into a dark box at the bottom, smaller where they are many."""
+    """Write the phrases into a dark box at the bottom, smaller if there are many."""
     if not phrases:
         return
     image_height, image_width = canvas.shape[:2]

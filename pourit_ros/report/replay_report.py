@@ -1,22 +1,37 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """One self-contained HTML page about a replay: figures, time plots, key frames, reasons."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .charts import time_plots
-from .page import definitions, header, jpeg, pictures, write_page
+from .account import Account
+from .charts import rounded, time_plots
+from .page import (
+    Html,
+    account_banner,
+    account_section,
+    definitions,
+    header,
+    jpeg,
+    pictures,
+    table,
+    write_page,
+)
+from .pour3d import Shot, pour_view
 from .series import Series, percentile
 
 if TYPE_CHECKING:
-    from ..bags.rows import Row
+    from ..formats.estimates_csv import Row
 
 # All key frames together; plotly takes 4.8 MB of a page that should mail well.
 IMAGE_BYTES = 1_500_000
@@ -40,6 +55,16 @@ DEFINITIONS = (
         'lands inside the rim; negative: outside.',
     ),
     (
+        'Flow',
+        'From the width and the speed of the visible stream, with its standard deviation. Gaps: '
+        'no liquid, or too little of the stream in sight.',
+    ),
+    (
+        'Poured',
+        'The flow’s integral since the first frame. Frames that were dropped or could not be '
+        'measured while liquid flowed are bridged, and widen the deviation.',
+    ),
+    (
         'Probability',
         'The classifier’s calibrated probability that liquid is flowing. A frame counts as liquid '
         'above the threshold that came with the weights.',
@@ -52,21 +77,81 @@ DEFINITIONS = (
     (
         'Measured',
         'A liquid frame is measured when distance, offset and margin could all be estimated; '
-        'otherwise its reason is in the table. No liquid is no measurement, not a zero.',
+        'otherwise its reason is in the table. No liquid means no measurement, not zero.',
     ),
 )
 
-# Recent plotly offers to upload a plot to its cloud; a robot cell's data stays where it is.
-# On paper the plots share A4's 186 mm by 273 mm with the header.
+# A video of at most this size lies within the page, a larger one beside it.
+VIDEO_BYTES = 8_000_000
+
+# A row's number is the number of its point in every trace. On paper the plots share A4's
+# 186 mm by 273 mm with the header.
 SCRIPT = """
-const figure = JSON.parse(document.getElementById('figures').textContent);
-const plot = document.getElementById('plot');
-Plotly.newPlot(plot, figure.data, figure.layout, {responsive: true, displaylogo: false,
-  showSendToCloud: false, plotlyServerURL: '',
-  modeBarButtonsToRemove: ['select2d', 'lasso2d', 'autoScale2d']});
-addEventListener('beforeprint', () => Plotly.relayout(plot, {width: 690, height: 690}));
-addEventListener('afterprint', () => Plotly.relayout(
-  plot, {width: null, height: figure.layout.height, autosize: true}));
+const plot = document.getElementById('plot'), view = document.getElementById('view');
+const video = document.getElementById('video'), now = document.getElementById('now');
+let all;
+function draw(figures) {
+  all = figures;
+  Plotly.react(plot, all.plots.data, all.plots.layout, options);
+  if (view) Plotly.react(view, all.pour.figure.data, all.pour.figure.layout, options);
+}
+function show(row, seek) {
+  const time = all.time[row];
+  if (time === undefined) return;
+  const frame = all.frame[row];
+  if (seek && video && frame !== null) {
+    video.pause();
+    video.currentTime = (frame + 0.5) / all.fps;
+  }
+  const axis = plot._fullLayout.xaxis, size = plot._fullLayout._size;
+  const x = axis.l2p(time);
+  now.hidden = x < 0 || x > axis._length;
+  now.style.left = `${size.l + x}px`;
+  if (!view) return;
+  const [x3, y3, z3] = all.pour.streams[row] ?? [[], [], []];
+  const land = all.landing[row] ?? [];
+  Plotly.restyle(view, {x: [x3, land.slice(0, 1)], y: [y3, land.slice(1, 2)],
+    z: [z3, land.slice(2, 3)]}, [0, 1]);
+}
+let waiting = null;
+function later(row, seek) {
+  if (waiting === null) requestAnimationFrame(() => { show(...waiting); waiting = null; });
+  waiting = [row, seek];
+}
+function follow() {
+  const shown = Math.floor(video.currentTime * all.fps + 0.01);
+  const row = all.frame.findIndex(frame => frame !== null && frame >= shown);
+  if (row >= 0) later(row, false);
+}
+drawAll(false);
+for (const event of ['plotly_hover', 'plotly_click'])
+  plot.on(event, data => later(data.points[0].pointNumber, true));
+if (video)
+  video.addEventListener('timeupdate', () => { if (!video.paused) follow(); });
+addEventListener('beforeprint', () => {
+  drawAll(true);
+  Plotly.relayout(plot, {width: 690, height: 860});
+});
+addEventListener('afterprint', () => {
+  drawAll(false);
+  Plotly.relayout(plot, {width: null, height: all.plots.layout.height, autosize: true});
+});
+"""
+
+STYLE = """
+.plots { position: relative; }
+.over { position: relative; }
+#now { position: absolute; top: 48px; bottom: 60px; width: 0; pointer-events: none;
+  border-left: 2px solid #d55e00; }
+video { display: block; width: 100%; max-height: 46vh; background: #000; border-radius: 6px; }
+.beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr));
+  gap: 18px; align-items: start; }
+.reasons caption { font-size: 13px; font-weight: 400; color: var(--grey); }
+.reasons td:last-child { width: 22%; padding-right: 0; vertical-align: middle; }
+.reasons th:last-child { width: 22%; }
+@media (max-width: 560px) { .reasons tr > :last-child { display: none; } }
+.beside > * { min-width: 0; }
+@media print { .moving { display: none; } }
 """
 
 
@@ -74,46 +159,98 @@ def write_report(
     path: str | Path,
     rows: Sequence[Row],
     key_frames: Sequence[tuple[str, NDArray[np.uint8]]],
-    summary: Mapping[str, object],
+    account: Account,
     title: str,
     threshold: float | None = None,
     states: Sequence[tuple[int, str]] = (),
+    start_ns: int | None = None,
+    shots: Mapping[int, Shot] | None = None,
+    video: Path | None = None,
+    fps: float = 10.0,
 ) -> None:
-    """Write the HTML page; it needs no network and no other file.
+    """Write the HTML page; it needs no network, and no other file but a long video.
 
-    `rows`: one for each frame; `key_frames`: (caption, RGB image); `summary`: what the rows do not
-    tell, by label (mode, weights, containers, ...), shown as given; `threshold`: of the
-    probability; `states`: changes of the pour state as (stamp_ns, state).
-    Raises ReportError for a key frame that is no RGB uint8 image.
+    `rows`: one for each answered frame; `key_frames`: (caption, RGB image); `account`: of the
+    rows, its facts (mode, containers, ...) in the header; `threshold`: of the probability;
+    `states`: changes of the pour state as (stamp_ns, state); `start_ns`: the stamp at time 0, the
+    first row's by default; `shots`: by stamp, what the 3D view shows and where the row is in the
+    `video` of `fps` frames a second, which lies in the page's folder and, where small,
+    in the page. Raises InputError for a key frame that is not an RGB uint8 image.
     """
-    series = Series.from_rows(rows)
-    first_ns = min((row.stamp_ns for row in rows), default=0)
+    if start_ns is None:
+        start_ns = min((row.stamp_ns for row in rows), default=0)
+    rows = sorted(rows, key=lambda row: row.stamp_ns)
+    shots = shots or {}
+    series = Series.from_rows(rows, start_ns)
+    view = pour_view(rows, shots)
+    figures = {
+        'plots': time_plots(series, threshold, states, start_ns),
+        'pour': view,
+        'time': rounded(series.time, 3),
+        'frame': [shots[r.stamp_ns].frame if r.stamp_ns in shots else None for r in rows],
+        'landing': [None if r.landing is None else rounded(r.landing, 4) for r in rows],
+        'fps': fps,
+    }
+    facts = {k: v for k, v in account.facts.items() if isinstance(v, (str, int, float))}
     sections = [
-        header(title, summary, _cards(series)),
+        account_banner(account),
+        header(title, facts, _cards(series, account)),
+        account_section(account),
+        _moving(video, view is not None),
         '<section class="plots"><h2>Over time</h2>',
         '<p class="note"><span class="swatch"></span> liquid is flowing. Gaps: not estimated.'
-        ' Drag to zoom, double-click to zoom out.</p>',
-        '<div id="plot"></div><noscript>The plots need JavaScript.</noscript></section>',
+        ' Drag to zoom, double-click to zoom out.'
+        + (' Point at a curve: the video stands at that frame.' if video else '')
+        + '</p>',
+        '<div class="over"><div id="plot" role="img" aria-label="Pour state, distance, offset, '
+        'margin, flow, poured volume, probability and latency over time; the numbers are in '
+        'estimates.csv"></div>'
+        '<div id="now" class="screen" hidden></div></div>'
+        '<noscript>The plots need JavaScript.</noscript></section>',
         _key_frames(key_frames),
-        _reasons(series),
+        _reasons(account),
         definitions(DEFINITIONS),
     ]
-    write_page(
-        Path(path), title, sections, time_plots(series, threshold, states, first_ns), SCRIPT
-    )
+    write_page(Path(path), title, sections, figures, SCRIPT, STYLE)
 
 
-def _cards(series: Series) -> list[tuple[str, str, str]]:
-    frames, liquid = len(series.time), int(series.present.sum())
-    duration = f'{series.time[-1]:.1f} s' if frames else ''
+def _moving(video: Path | None, view: bool) -> str:
+    """The video and the 3D view, side by side where there is room."""
+    parts = []
+    if video is not None:
+        source = escape(quote(video.name))
+        if video.stat().st_size <= VIDEO_BYTES:
+            data = base64.b64encode(video.read_bytes()).decode('ascii')
+            source = f'data:video/mp4;base64,{data}'
+        parts.append(
+            '<div><h2>Video</h2><video id="video" controls muted playsinline preload="auto" '
+            f'src="{source}" aria-label="The camera\'s images with what was seen in them">'
+            f'{escape(video.name)} beside this page shows it.</video></div>'
+        )
+    if view:
+        parts.append(
+            '<div><h2>In 3D</h2><div id="view" role="img" aria-label="Streams, landing points and '
+            'the rim of the target in the base frame"></div></div>'
+        )
+    if not parts:
+        return ''
+    return f'<section class="moving"><div class="beside">{"".join(parts)}</div></section>'
+
+
+def _cards(series: Series, account: Account) -> list[tuple[str, str, str]]:
+    frames, liquid, measured = account.answered, account.liquid, account.measured or 0
+    duration = f'{series.time[-1] - series.time[0]:.1f} s' if frames else ''
     rate = series.rate
-    measured = int((series.present & series.valid).sum())
     with_margin = int((series.present & np.isfinite(series.margin)).sum())
     middle, low, high = (percentile(1000 * series.distance, q) for q in (50, 5, 95))
     typical, slow = (percentile(series.latency_ms, q) for q in (50, 95))
     return [
-        ('Frames', str(frames), f'{duration} at {rate:.1f} frames/s' if rate else duration),
-        ('Liquid', _per_cent(liquid, frames), f'{liquid} frames'),
+        (
+            'Frames',
+            f'{frames} of {account.given}',
+            f'answered, {duration} at {rate:.1f} frames/s' if rate else 'answered',
+        ),
+        ('Liquid', _per_cent(liquid, frames), f'{liquid} of {frames} frames'),
         ('Measured', _per_cent(measured, liquid), f'{measured} of {liquid} liquid frames'),
         (
             'Median distance',
@@ -154,21 +291,19 @@ def _key_frames(key_frames: Sequence[tuple[str, NDArray[np.uint8]]]) -> str:
     return f'<section><h2>Key frames</h2>{shown}</section>'
 
 
-def _reasons(series: Series) -> str:
-    invalid = int((series.present & ~series.valid).sum())
-    counts = series.reason_counts()
+def _reasons(account: Account) -> str:
+    invalid = account.liquid - (account.measured or 0)
+    counts = account.not_measured.most_common()
     if not counts:
-        text = 'Every liquid frame was measured.' if series.present.any() else 'No liquid seen.'
+        text = 'Every liquid frame was measured.' if account.liquid else 'No liquid seen.'
         return f'<section><h2>Frames without a measurement</h2><p>{text}</p></section>'
     most = counts[0][1]
-    table = ''.join(
-        f'<tr><td>{escape(reason)}</td><td class="count">{count}</td><td class="share">'
-        f'<div class="bar" style="width:{100 * count / most:.1f}%"></div></td></tr>'
+    rows = [
+        (reason, count, Html(f'<div class="bar" style="width:{100 * count / most:.1f}%"></div>'))
         for reason, count in counts
-    )
+    ]
+    note = f'{invalid} liquid frames; one can have several reasons'
     return (
-        '<section><h2>Frames without a measurement</h2>'
-        f'<p class="note">{invalid} liquid frames; one can have several reasons.</p>'
-        '<div class="scroll"><table><thead><tr><th>Reason</th><th class="count">Frames</th>'
-        f'<th></th></tr></thead><tbody>{table}</tbody></table></div></section>'
+        '<section class="reasons"><h2>Frames without a measurement</h2>'
+        f'{table(note, ("Reason", "Frames", ""), rows)}</section>'
     )

@@ -1,9 +1,9 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The estimates of a replay as columns over time, and the figures that sum them up."""
+"""The estimates of a replay as columns over time, and their summary figures."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,16 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from ..bags.rows import Row
-
-_NUMBER = re.compile(r'\d+(?:\.\d+)?')
+    from ..formats.estimates_csv import Row
 
 
 @dataclass(frozen=True, eq=False)
 class Series:
     """One entry for each frame, in order of the stamps; SI units, NaN: not estimated.
 
-    `time` (N,) s since the first frame; `offset` (N, 3); the others (N,).
+    `time` (N,) s since the start; `offset` (N, 3); the others (N,). Flow in ml/s, poured in ml,
+    each with its standard deviation.
     """
 
     time: NDArray[np.float64]
@@ -32,17 +31,23 @@ class Series:
     offset: NDArray[np.float64]
     margin: NDArray[np.float64]
     latency_ms: NDArray[np.float64]
-    reasons: list[str]
+    flow: NDArray[np.float64]
+    flow_sigma: NDArray[np.float64]
+    poured: NDArray[np.float64]
+    poured_sigma: NDArray[np.float64]
 
     @classmethod
-    def from_rows(cls, rows: Sequence[Row]) -> Series:
-        """Build the columns of any number of rows, also of none."""
+    def from_rows(cls, rows: Sequence[Row], start_ns: int | None = None) -> Series:
+        """Build the columns from any number of rows, even none.
+
+        `start_ns`: the stamp at time 0, the first row's by default.
+        """
         rows = sorted(rows, key=lambda row: row.stamp_ns)
         stamps = np.array([row.stamp_ns for row in rows], dtype=np.int64)
         unknown = np.full(3, np.nan)
         offsets = [unknown if row.offset is None else row.offset for row in rows]
         return cls(
-            time=(stamps - stamps[:1]) / 1e9 if len(rows) else np.zeros(0),
+            time=(stamps - (stamps[:1] if start_ns is None else start_ns)) / 1e9,
             present=np.array([row.present for row in rows], dtype=bool),
             valid=np.array([row.valid for row in rows], dtype=bool),
             probability=_column([row.probability for row in rows]),
@@ -50,18 +55,21 @@ class Series:
             offset=np.array(offsets, dtype=float).reshape(-1, 3),
             margin=_column([row.margin for row in rows]),
             latency_ms=_column([row.latency_ms for row in rows]),
-            reasons=[row.reason for row in rows],
+            flow=1e6 * _column([row.flow for row in rows]),
+            flow_sigma=1e6 * _column([row.flow_sigma for row in rows]),
+            poured=1e6 * _column([row.poured for row in rows]),
+            poured_sigma=1e6 * _column([row.poured_sigma for row in rows]),
         )
 
     @property
     def rate(self) -> float | None:
         """Frames per second of the camera's stamps."""
-        duration = float(self.time[-1]) if len(self.time) else 0.0
+        duration = float(np.ptp(self.time)) if len(self.time) else 0.0
         return (len(self.time) - 1) / duration if duration > 0 else None
 
     @property
     def inside(self) -> float | None:
-        """Share of the liquid frames with a margin in which it is not negative."""
+        """Share of liquid frames with a margin in which the margin is not negative."""
         margin = self.margin[self.present & np.isfinite(self.margin)]
         return float((margin >= 0).mean()) if len(margin) else None
 
@@ -78,32 +86,12 @@ class Series:
         starts, ends = np.nonzero(edges == 1)[0], np.nonzero(edges == -1)[0] - 1
         return [(float(self.time[a]), float(until[b])) for a, b in zip(starts, ends, strict=True)]
 
-    def reason_counts(self) -> list[tuple[str, int]]:
-        """Reasons with the frames that gave each, most frequent first.
-
-        Reasons that differ only in their numbers are one; a number that varies is shown as its
-        range. A frame with several reasons, joined by '; ', counts for each.
-        """
-        groups: dict[str, list[list[str]]] = {}
-        for reason in self.reasons:
-            for part in filter(None, reason.split('; ')):
-                groups.setdefault(_NUMBER.sub('#', part), []).append(_NUMBER.findall(part))
-        counted = [(_with_ranges(key, numbers), len(numbers)) for key, numbers in groups.items()]
-        return sorted(counted, key=lambda entry: -entry[1])
-
 
 def percentile(values: NDArray[np.float64], share: float) -> float | None:
-    """Percentile of the finite values, None where there is none."""
+    """Percentile of the finite values; None if there are none."""
     finite = values[np.isfinite(values)]
     return float(np.percentile(finite, share)) if len(finite) else None
 
 
 def _column(values: Sequence[float | None]) -> NDArray[np.float64]:
     return np.array([np.nan if value is None else value for value in values], dtype=float)
-
-
-def _with_ranges(pattern: str, numbers: list[list[str]]) -> str:
-    for column in zip(*numbers, strict=True):
-        low, high = min(column, key=float), max(column, key=float)
-        pattern = pattern.replace('#', low if low == high else f'{low} to {high}', 1)
-    return pattern

@@ -1,19 +1,19 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""MP4 (H.264) that browsers play; OpenCV's wheels have no H.264 encoder, PyAV's have."""
+"""Write MP4 (H.264) that browsers play; with PyAV, as OpenCV's wheels cannot encode H.264."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from ..files import replacing
-from .errors import ReportError
 
 # Visually lossless on overlays; 5 ms a 640x480 frame on one core.
 ENCODER_OPTIONS = {'crf': '20', 'preset': 'veryfast'}
@@ -22,14 +22,14 @@ ENCODER_OPTIONS = {'crf': '20', 'preset': 'veryfast'}
 class VideoWriter:
     """Context manager that writes RGB images into an MP4 file.
 
-    The file appears under its name when the block ends; nothing stays when the block raises.
+    The file appears under its name when the block ends; nothing remains when the block raises.
     `size` is (width, height) px, `fps` frames per second. The fast start layout lets a browser
-    play before the whole file is there. Raises ReportError, also for a video without a frame.
+    play before the whole file is there. Raises InputError, also for a video without frames.
     """
 
     def __init__(self, path: str | Path, fps: float, size: tuple[int, int]) -> None:
         if not fps > 0 or min(size) < 1:
-            raise ReportError(f'video: cannot write {size[0]}x{size[1]} at {fps:g} frames/s')
+            raise InputError(f'video: cannot write {size[0]}x{size[1]} at {fps:g} frames/s')
         self.path = Path(path)
         self.fps = Fraction(fps).limit_denominator(1001)
         self.size = size
@@ -53,10 +53,10 @@ class VideoWriter:
         return self
 
     def write(self, rgb: NDArray[np.uint8]) -> None:
-        """Append one image (H, W, 3) uint8 of the video's size; raises ReportError."""
+        """Append one image (H, W, 3) uint8 of the video's size; raises InputError."""
         width, height = self.size
         if rgb.shape != (height, width, 3) or rgb.dtype != np.uint8:
-            raise ReportError(
+            raise InputError(
                 f'video: expected {width}x{height} RGB uint8, got {rgb.dtype} {rgb.shape}'
             )
         even = np.pad(rgb, ((0, height % 2), (0, width % 2), (0, 0)), mode='edge')
@@ -65,16 +65,11 @@ class VideoWriter:
         self._container.mux(self._stream.encode(frame))
         self.count += 1
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         with self._stack as stack:
             stack.callback(self._container.close)
             if error is not None:
                 raise error
             if self.count == 0:
-                raise ReportError('video: no frame was written')
+                raise InputError('video: no frame was written')
             self._container.mux(self._stream.encode())

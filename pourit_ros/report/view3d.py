@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """A small orthographic 3D view with a depth buffer, drawn by numpy and OpenCV.
 

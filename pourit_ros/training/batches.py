@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Batches of crops: the same cut, scale and look for both pictures of a pair."""
+"""Batches of crops: the same cut, scale and look for both images of a pair."""
 
 from __future__ import annotations
 
@@ -25,15 +26,15 @@ TRIES = 8
 Map = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Batch:
-    """N pictures, each pair's picture with liquid right before its dry twin.
+    """N images, each pair's image with liquid right before its dry twin.
 
     `images` (N, 3, n, n) uint8 RGB; `plain`: the same before their change of look, which may hide
-    what twins differ in; `labels` (N,) float32, 1 where liquid is to be seen; `sure`
-    (N,) bool: whether that is known of the crop; `valid` (N, 1, n, n) bool, False on borders;
-    `coverage` (N, 1, n, n) float32 0..1 and `known` (N,) bool: whether it is; `paired` (P,) int64:
-    numbers of the pictures whose twin comes next.
+    the difference between twins; `labels` (N,) float32, 1 where liquid is visible; `sure` (N,)
+    bool: whether the crop's label is certain; `valid` (N, 1, n, n) bool, False on borders;
+    `coverage` (N, 1, n, n) float32 0..1 and `known` (N,) bool: whether the coverage is known;
+    `paired` (P,) int64: indices of the images whose twin comes next.
     """
 
     images: Tensor
@@ -46,7 +47,7 @@ class Batch:
     paired: Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Cut:
     picture: NDArray[np.uint8]
     plain: NDArray[np.uint8]
@@ -59,11 +60,11 @@ class _Cut:
 class Cropper:
     """Draw batches from data sets.
 
-    `sets`: each with the share of the samples that it gives. A batch has one scale and one crop
-    size; small crops come in larger batches, so that any batch costs alike. A crop of a
-    picture with liquid should show it: its coverage says where, or without masks the difference
-    from its twin; where that is too little to be sure, the crop has no label. A picture that has
-    neither is not cropped but fitted in as a whole.
+    `sets`: each with its share of the samples. A batch has one scale and one crop size; small
+    crops come in larger batches, so that all batches cost the same. A crop of an image with liquid
+    should show it: its coverage says where, or without masks the difference from its twin; if that
+    is too small to be certain, the crop has no label. An image with neither is not cropped but
+    scaled to fit as a whole.
     """
 
     def __init__(self, sets: Sequence[tuple[DataSet, float]], config: TrainConfig) -> None:
@@ -72,16 +73,21 @@ class Cropper:
         self._shares = shares / shares.sum()
         self._config = config
 
-    def batch(self, step: int, rank: int = 0) -> Batch:
-        """Return the batch of a training step; it depends on seed, step and rank alone."""
-        config = self._config.batch
-        rng = np.random.default_rng([self._config.seed, step, rank])
+    def batch(self, step: int, rank: int = 0, processes: int = 1) -> Batch:
+        """Return the batch of a training step; it depends only on seed and step.
+
+        With several processes, each cuts its share: the shares in order of `rank` form the batch.
+        """
+        config, seed = self._config.batch, self._config.seed
+        rng = np.random.default_rng([seed, step])
         length = rng.uniform(*config.scales) * self._config.input_size
         crop = max(32, min(config.crop, int(length) // 32 * 32))
         count = min(2 * config.pairs, round(config.pairs * (config.crop / crop) ** 2))
         cuts: list[_Cut] = []
         paired: list[int] = []
-        for _ in range(count):
+        for number in range(count * rank // processes, count * (rank + 1) // processes):
+            # From 1 on: numpy takes [seed, step] and [seed, step, 0] for the same.
+            rng = np.random.default_rng([seed, step, 1 + number])
             data = self._sets[rng.choice(len(self._sets), p=self._shares)]
             sample = data[int(rng.integers(len(data)))]
             if sample.twin is not None:
@@ -155,7 +161,7 @@ def _stacked(pictures: list[NDArray[np.uint8]]) -> Tensor:
 
 
 def _changed(wet: NDArray[np.uint8], dry: NDArray[np.uint8]) -> Map:
-    """Where twins differ beyond noise (H, W), 0 or 255."""
+    """Mask (H, W), 0 or 255, of where twins differ beyond noise."""
     one, other = (torch.from_numpy(p).permute(2, 0, 1)[None] for p in (wet, dry))
     cells = changed_cells(twin_difference(one, other))[0, 0].numpy()
     pixels = cells.repeat(STRIDE, 0).repeat(STRIDE, 1)[: wet.shape[0], : wet.shape[1]]
@@ -165,9 +171,9 @@ def _changed(wet: NDArray[np.uint8], dry: NDArray[np.uint8]) -> Map:
 def _place(
     rng: np.random.Generator, evidence: Map | None, rows: int, columns: int, crop: int
 ) -> tuple[int, int, int]:
-    """Row and column of a crop that shows what the evidence marks, if a few tries do.
+    """Row and column of a crop that shows the evidence, if a few tries find one.
 
-    And the evidence inside.
+    Also returns the evidence inside.
     """
     y = x = inside = 0
     whole = 0 if evidence is None else int(evidence.sum())

@@ -1,9 +1,11 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Calibrate presence and choose the thresholds of a classifier on held-out rendered pairs."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,9 +25,9 @@ _THRESHOLDS = np.round(np.arange(0.1, 0.96, 0.05), 2)
 
 @dataclass(frozen=True)
 class Calibration:
-    """Thresholds for a weights file, and the scores that they reach on the held-out pairs.
+    """Thresholds for a weights file, with their scores on the held-out pairs.
 
-    `mask_iou`: mean over the pictures with liquid, 0 where it was missed.
+    `mask_iou`: mean over the images with liquid, 0 where it was missed.
     """
 
     metadata: WeightsMetadata
@@ -38,7 +40,7 @@ class Calibration:
         threshold = f'{self.metadata.mask_threshold:.2f}'
         mask = f'mask IoU {self.mask_iou:.3f} at' if self.mask_iou is not None else 'masks at'
         return (
-            f'held-out pictures: {mask} {threshold}, presence AUROC {self.presence_auroc:.4f}, '
+            f'held-out images: {mask} {threshold}, presence AUROC {self.presence_auroc:.4f}, '
             f'recall {self.recall:.3f}, false alarms {self.false_alarms:.3f} at '
             f'{self.metadata.presence_threshold:.3f}'
         )
@@ -47,7 +49,7 @@ class Calibration:
 def platt(
     wet: npt.NDArray[np.floating], dry: npt.NDArray[np.floating], iterations: int = 100
 ) -> tuple[float, float]:
-    """Fit scale a and bias b of σ(a·s + b) to scores of pictures with and without liquid.
+    """Fit scale a and bias b of σ(a·s + b) to scores of images with and without liquid.
 
     Platt, 'Probabilistic outputs for support vector machines' (1999), with his targets
     (N₊ + 1)/(N₊ + 2) and 1/(N₋ + 2), which keep the slope finite where the scores separate;
@@ -78,10 +80,10 @@ def platt(
 
 
 def recall_first(wet: npt.NDArray[np.floating], dry: npt.NDArray[np.floating]) -> float:
-    """Return the threshold of highest recall that keeps false alarms to `FALSE_ALARMS`.
+    """Return the threshold of highest recall that limits false alarms to `FALSE_ALARMS`.
 
-    A stream that is overlooked is poured on; a false alarm shows. Of thresholds with that recall
-    the one with the fewest false alarms, in the middle of its gap.
+    A missed stream goes on pouring unnoticed, while a false alarm is visible. Of the thresholds
+    with that recall, it is the one with the fewest false alarms, in the middle of its gap.
     """
     scores = np.unique(np.r_[0.0, wet, dry, 1.0])
     middles = (scores[1:] + scores[:-1]) / 2
@@ -94,14 +96,13 @@ def recall_first(wet: npt.NDArray[np.floating], dry: npt.NDArray[np.floating]) -
 
 
 def steady_threshold(overlaps: npt.NDArray[np.floating]) -> int:
-    """Number of the threshold nearest to 1/2 that is as good as the best, but for chance.
+    """Index of the threshold nearest to 1/2 that is not significantly worse than the best.
 
-    The CAM is trained as a share of liquid, so that 1/2 is where it should be cut; the best
-    threshold of some pictures is far from it where a few streams are hardly visible. As good:
-    within one standard error of the best mean (Breiman et al., 'Classification and Regression
-    Trees', 1984, 3.4.3).
+    The CAM is trained as a share of liquid, so its natural threshold is 1/2; the best threshold of
+    a few hardly visible streams may be far from it. Not significantly worse: within one standard
+    error of the best mean (Breiman et al., 'Classification and Regression Trees', 1984, 3.4.3).
 
-    overlaps: (N, T) IoU of each picture at each of `_THRESHOLDS`.
+    overlaps: (N, T) IoU of each image at each of `_THRESHOLDS`.
     """
     mean = overlaps.mean(0)
     best = int(mean.argmax())
@@ -112,24 +113,31 @@ def steady_threshold(overlaps: npt.NDArray[np.floating]) -> int:
 
 
 def calibrate(
-    network: LiquidClassifier, metadata: WeightsMetadata, held_out: DataSet
+    network: LiquidClassifier,
+    metadata: WeightsMetadata,
+    held_out: DataSet,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Calibration:
     """Set the network's presence scale and bias, and choose both thresholds of the metadata.
 
-    Pictures go through the `Segmenter` as they do at work: letterboxed to `input_size`, masks at
-    the pictures' resolution and cleaned. The presence threshold is that of `recall_first`. The
-    mask threshold is the `steady_threshold` of the wet pictures in which liquid is
-    found with it (coverage ≥ 1/2 is liquid); without masks it stays what the metadata says.
+    Images go through the `Segmenter` as in use: in the area of `input_size`², masks at the images'
+    resolution and cleaned. The presence threshold is that of `recall_first`. The mask threshold is
+    the `steady_threshold` of the wet images in which that finds liquid (coverage ≥ 1/2 is liquid);
+    without masks it stays as in the metadata.
 
-    `held_out` has pictures with and without liquid (`has_both`).
+    `held_out` has images with and without liquid (`has_both`). `progress` receives the number of
+    samples done, and of how many.
     """
     network.presence.scale.data.fill_(1)
     network.presence.bias.data.zero_()
     # As if liquid were found in all, so that all masks are as at work.
-    segmenter = Segmenter(network, replace(metadata, presence_threshold=0.0))
+    segmenter = Segmenter.from_model(network, replace(metadata, presence_threshold=0.0))
     scores: dict[bool, list[float]] = {True: [], False: []}
     overlaps = []
-    for sample in (held_out[k] for k in range(len(held_out))):
+    for k in range(len(held_out)):
+        if progress is not None:
+            progress(k, len(held_out))
+        sample = held_out[k]
         result = segmenter.segment(sample.picture)
         scores[sample.liquid].append(_logit(result.probability))
         if sample.coverage is not None:

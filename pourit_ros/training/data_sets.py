@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures to train on: rendered pairs, and folders with image labels."""
+"""Images to train on: rendered pairs, and folders with image labels."""
 
 from __future__ import annotations
 
@@ -7,26 +8,21 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..labels_csv import LABELS, read_labels
+from ..formats.images import read_grey, read_image
+from ..formats.labels_csv import LABELS, read_labels
 
 Picture = NDArray[np.uint8]
 META = '_meta.json'
 
 
-class DataError(InputError):
-    """A folder holds nothing to train on, or something of it cannot be read."""
-
-
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A picture, or one with liquid and its dry twin.
+    """An image, or a wet image with its dry twin.
 
     `picture` (H, W, 3) uint8 RGB; `liquid`: its label; `twin`: the same scene and camera without
     liquid, same shape, or None; `coverage` (H, W) 0..255 of the stream where it is known.
@@ -38,40 +34,10 @@ class Sample:
     coverage: Picture | None = None
 
 
-class DataSet(Protocol):
-    """Samples by number, read when they are asked for."""
-
-    @property
-    def folder(self) -> Path:
-        """Where it lies."""
-        ...
-
-    @property
-    def has_masks(self) -> bool:
-        """Whether samples with liquid come with their coverage."""
-        ...
-
-    @property
-    def has_both(self) -> bool:
-        """Whether there are pictures with and without liquid."""
-        ...
-
-    def __len__(self) -> int:
-        """Count the samples."""
-        ...
-
-    def __getitem__(self, index: int) -> Sample:
-        """Read a sample; raises DataError."""
-        ...
-
-    def files(self) -> Iterator[Path]:
-        """All that samples are read from."""
-        ...
-
-
 class RenderedPairs:
-    """What `pourit synth` made: every scene with and without its stream."""
+    """Output of `pourit synth`: scenes with and without their stream, read on demand."""
 
+    # Of samples with liquid; with and without liquid.
     has_masks = True
     has_both = True
 
@@ -86,11 +52,10 @@ class RenderedPairs:
     def __getitem__(self, index: int) -> Sample:
         """Read a pair."""
         wet, dry, mask = self._files(self.stems[index])
-        coverage = _read(mask, cv2.IMREAD_GRAYSCALE)
-        return Sample(_rgb(wet), True, _rgb(dry), coverage)
+        return Sample(read_image(wet), True, read_image(dry), read_grey(mask))
 
     def files(self) -> Iterator[Path]:
-        """All that pairs are read from."""
+        """All files that pairs are read from."""
         for stem in self.stems:
             yield from self._files(stem)
 
@@ -103,7 +68,7 @@ class RenderedPairs:
 
 
 class LabelledFolder:
-    """What `pourit collect` wrote: pictures with image labels, some paired with a dry twin."""
+    """Output of `pourit collect`: images with labels, some paired with a dry twin."""
 
     has_masks = False
 
@@ -113,20 +78,20 @@ class LabelledFolder:
         self.has_both = {frame.liquid for frame in self.frames} == {True, False}
 
     def __len__(self) -> int:
-        """Count the pictures."""
+        """Count the images."""
         return len(self.frames)
 
     def __getitem__(self, index: int) -> Sample:
-        """Read a picture and its twin."""
+        """Read an image and its twin."""
         frame = self.frames[index]
-        picture = _rgb(self.folder / frame.file)
+        picture = read_image(self.folder / frame.file)
         if frame.twin is None:
             return Sample(picture, frame.liquid)
-        twin = _rgb(self.folder / frame.twin)
+        twin = read_image(self.folder / frame.twin)
         if twin.shape != picture.shape:
-            raise DataError(
-                f'{self.folder / frame.file}: its twin {frame.twin} has another size; a twin is '
-                'a picture of the same camera'
+            raise InputError(
+                f'{self.folder / frame.file}: its twin {frame.twin} has another size; '
+                'twins must come from the same camera'
             )
         return Sample(picture, frame.liquid, twin)
 
@@ -137,42 +102,30 @@ class LabelledFolder:
             yield self.folder / frame.file
 
 
+DataSet = RenderedPairs | LabelledFolder
+
+
 def open_data(folder: Path) -> DataSet:
-    """Find out what a folder holds; raises DataError."""
+    """Open a folder of any of these kinds; raises InputError."""
     if not folder.is_dir():
-        raise DataError(f'{folder}: no such folder')
+        raise InputError(f'{folder}: no such folder')
     found: DataSet = (
         LabelledFolder(folder) if (folder / LABELS).exists() else RenderedPairs(folder)
     )
     if not len(found):
-        raise DataError(
+        raise InputError(
             f'{folder}: holds neither pairs of pourit synth nor {LABELS} of pourit collect'
         )
     return found
 
 
 def fingerprint(data: DataSet) -> str:
-    """Hash of names and contents of all files of a data set, so that a run can name its data."""
+    """Hash of names and contents of all files of a data set, to identify a run's data."""
     digest = hashlib.blake2b(digest_size=16)
     for file in data.files():
         digest.update(str(file.relative_to(data.folder)).encode())
         try:
             digest.update(file.read_bytes())
         except OSError as error:
-            raise DataError(f'{file}: {error.strerror or error}') from None
+            raise InputError(f'{file}: {error.strerror or error}') from None
     return digest.hexdigest()
-
-
-def _rgb(path: Path) -> Picture:
-    return np.ascontiguousarray(_read(path, cv2.IMREAD_COLOR)[..., ::-1])
-
-
-def _read(path: Path, how: int) -> Picture:
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise DataError(f'{path}: {error.strerror or error}') from None
-    picture = cv2.imdecode(data, how) if data.size else None
-    if picture is None:
-        raise DataError(f'{path}: cannot be read as an image')
-    return np.asarray(picture, np.uint8)

@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which pictures of an evaluation are worth a look, and how they are drawn."""
+"""Choose and draw the most telling images of an evaluation."""
 
 from __future__ import annotations
 
@@ -9,18 +10,19 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ..formats.images import read_image
 from ..report import drawing as dr
-from .eval_sets import read_rgb, read_truth
+from .eval_sets import read_truth
 from .evaluate import Case, Segments
 
 TRUTH, MASK = dr.STREAM, dr.LIQUID
 # Pictures of each kind, and the side of one panel, px.
 _SHOWN = 6
-_PANEL = 320
+_PANEL = 480
 
 
 def choose_pictures(cases: Sequence[Case]) -> list[tuple[str, str, list[Case]]]:
-    """Pick what the page shows: (heading, note, cases), worst first but for the best.
+    """Choose the cases for the page: (heading, note, cases), worst first except the best.
 
     A missed stream is shown once, among the misses.
     """
@@ -39,17 +41,17 @@ def choose_pictures(cases: Sequence[Case]) -> list[tuple[str, str, list[Case]]]:
         ('Best masks', '', best),
         ('Median masks', '', rest[middle : middle + count]),
         ('Worst masks', 'Of those where liquid was found.', worst),
-        ('Misses', f'{len(misses)} in all, surest first.', misses[:_SHOWN]),
-        ('False alarms', f'{len(alarms)} in all, surest first.', alarms[:_SHOWN]),
+        ('Misses', f'{len(misses)} in all, most confident first.', misses[:_SHOWN]),
+        ('False alarms', f'{len(alarms)} in all, most confident first.', alarms[:_SHOWN]),
     ]
 
 
 def draw_case(case: Case, segmenter: Segments) -> npt.NDArray[np.uint8]:
-    """Draw picture and, beside it, the part of it that matters with the outlines of both masks.
+    """Draw the image and, beside it, its relevant part with the outlines of both masks.
 
-    Returns (320, 640, 3) uint8 RGB. Truth amber, mask blue. Raises EvalError.
+    Returns (480, 960, 3) uint8 RGB. Truth amber, mask blue. Raises InputError.
     """
-    rgb = read_rgb(case.item.image)
+    rgb = read_image(case.item.image)
     mask = segmenter.segment(rgb).mask
     truth = np.zeros_like(mask)
     if case.item.truth is not None:
@@ -63,7 +65,7 @@ def draw_case(case: Case, segmenter: Segments) -> npt.NDArray[np.uint8]:
 
 
 def _window(region: npt.NDArray[np.bool_]) -> tuple[slice, slice]:
-    """Rows and columns of a square around the region, a quarter of the picture at least."""
+    """Rows and columns of a square around the region, a quarter of the image at least."""
     height, width = region.shape
     if not region.any():
         return slice(0, height), slice(0, width)

@@ -1,10 +1,11 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How well a segmenter does on a labelled set: one case a picture, and the scores of all."""
+"""Score a segmenter on a labelled set: one case per image, and the scores of all."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,10 +13,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ..formats.images import read_image
 from ..perception.masks import keep_stream
 from ..perception.segmentation import Segmentation
 from . import metrics
-from .eval_sets import EvalItem, EvalSet, read_rgb, read_truth
+from .eval_sets import EvalItem, EvalSet, read_truth
 
 #: Thresholds on the CAM that the IoU is drawn over.
 THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(1, 20))
@@ -23,7 +25,7 @@ WIDTH = 'stream width'
 
 
 class Segments(Protocol):
-    """Anything that segments as `perception.Segmenter` does."""
+    """Anything that segments like `perception.Segmenter`."""
 
     def segment(self, rgb: npt.NDArray[np.uint8]) -> Segmentation:
         """Segment one (H, W, 3) uint8 RGB image."""
@@ -32,7 +34,7 @@ class Segments(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class MaskScore:
-    """The mask of one picture against the truth."""
+    """The mask of one image against the truth."""
 
     intersection: int
     union: int
@@ -52,7 +54,7 @@ class MaskScore:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One picture, as scored."""
+    """One scored image."""
 
     item: EvalItem
     probability: float
@@ -65,16 +67,16 @@ class Case:
 
     @property
     def groups(self) -> dict[str, str]:
-        """What the scores are broken down by, with the width of the stream where it is known."""
+        """The properties for the breakdown, with the width of the stream where it is known."""
         if self.score is None:
             return dict(self.item.groups)
         return {**self.item.groups, WIDTH: metrics.width_bin(self.score.width)}
 
 
 def evaluate(segmenter: Segments, eval_set: EvalSet) -> Iterator[Case]:
-    """Score picture by picture, as the package ships its results. Raises EvalError."""
+    """Score image by image, with masks as the package delivers them. Raises InputError."""
     for item in eval_set.items:
-        rgb = read_rgb(item.image)
+        rgb = read_image(item.image)
         result = segmenter.segment(rgb)
         truth_px, score = None, None
         if item.truth is not None:
@@ -104,12 +106,12 @@ def _score(result: Segmentation, truth: npt.NDArray[np.bool_]) -> MaskScore:
 
 
 def summarise(cases: Sequence[Case]) -> dict[str, Any]:
-    """Scores of all cases, ready for JSON; None is what the set cannot tell.
+    """Scores of all cases, ready for JSON; None where the set has no such truth.
 
     images, wet, dry · without_shape: wet ones whose true mask is too small for the IoU; they count
-    for presence · iou: of masks as shipped · curve: without the presence gate, by threshold
-    on the CAM · tip_error_px · presence · calibration · groups: by property and value · clutter:
-    dry pictures by what stands in them, against all wet ones.
+    for presence · iou: of masks as delivered · curve: without the presence gate, by threshold on
+    the CAM · tip_error_px · presence · calibration · groups: by property and value · clutter: dry
+    images by what stands in them, against all wet ones.
     """
     wet = [case for case in cases if case.item.liquid]
     dry = [case for case in cases if not case.item.liquid]
@@ -142,31 +144,39 @@ def summarise(cases: Sequence[Case]) -> dict[str, Any]:
     }
 
 
-def write_cases(path: Path, cases: Sequence[Case]) -> None:
-    """Write cases.csv, one line a picture; what is not known is empty."""
-    names = _names(cases)
+def write_cases(path: Path, cases_of: Mapping[str, Sequence[Case]]) -> None:
+    """Write cases.csv, one row per image, of each weights; what is not known is empty.
+
+    A column `weights` leads where there are several.
+    """
+    names = _names([case for cases in cases_of.values() for case in cases])
+    several = len(cases_of) > 1
     with path.open('w', newline='') as file:
         table = csv.writer(file)
         table.writerow(
-            ['stem', 'liquid', 'probability', 'present', 'iou', 'tip_error', 'truth_px', 'mask_px',
+            [*(['weights'] if several else []),
+             'stem', 'liquid', 'probability', 'present', 'iou', 'tip_error', 'truth_px', 'mask_px',
              *(name.replace(' ', '_') for name in names), 'clutter']
         )  # fmt: skip
-        for case in cases:
-            score, groups = case.score, case.groups
-            table.writerow(
-                [
-                    case.item.stem,
-                    int(case.item.liquid),
-                    f'{case.probability:.6f}',
-                    int(case.present),
-                    '' if score is None else f'{score.iou:.4f}',
-                    '' if score is None or score.tip_error is None else f'{score.tip_error:.2f}',
-                    '' if case.truth_px is None else case.truth_px,
-                    case.mask_px,
-                    *(groups.get(name, '') for name in names),
-                    ' '.join(case.item.props or ()),
-                ]
-            )
+        for weights, cases in cases_of.items():
+            for case in cases:
+                table.writerow([*([weights] if several else []), *_cells(case, names)])
+
+
+def _cells(case: Case, names: Sequence[str]) -> list[object]:
+    score, groups = case.score, case.groups
+    return [
+        case.item.stem,
+        int(case.item.liquid),
+        f'{case.probability:.6f}',
+        int(case.present),
+        '' if score is None else f'{score.iou:.4f}',
+        '' if score is None or score.tip_error is None else f'{score.tip_error:.2f}',
+        '' if case.truth_px is None else case.truth_px,
+        case.mask_px,
+        *(groups.get(name, '') for name in names),
+        ' '.join(case.item.props or ()),
+    ]
 
 
 def _share(cases: Sequence[Case], holds: Callable[[Case], bool]) -> float | None:
@@ -218,7 +228,7 @@ def _tips(cases: Sequence[Case]) -> dict[str, Any] | None:
 
 
 def _names(cases: Sequence[Case]) -> list[str]:
-    """Properties that some case has, in order of their first appearance."""
+    """Properties of any case, in order of their first appearance."""
     return list(dict.fromkeys(name for case in cases for name in case.groups))
 
 
@@ -246,12 +256,12 @@ def _by_group(cases: Sequence[Case], name: str) -> list[dict[str, Any]]:
 
 
 def _width_order(cases: Sequence[Case], name: str) -> float:
-    """Names of widths do not sort by their numbers."""
+    """Sort key of width ranges, whose names do not sort by their numbers."""
     return min(score.width for score in _scores(cases)) if name == WIDTH else 0.0
 
 
 def _by_clutter(wet: Sequence[Case], dry: Sequence[Case]) -> list[dict[str, Any]] | None:
-    """A picture counts for every kind of clutter in it; 'none' are those without any."""
+    """Scores by kind of clutter; an image counts for every kind in it, or for 'none'."""
     known = [case for case in dry if case.item.props is not None]
     if not known:
         return None

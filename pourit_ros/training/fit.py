@@ -1,8 +1,10 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A whole training run: data, steps, checkpoints, pictures, calibration, weights."""
+"""A whole training run: data, steps, checkpoints, images, calibration, weights."""
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,15 +18,16 @@ import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from ..perception.classifier import LiquidClassifier
 from ..perception.weights import WeightsMetadata, load_weights, save_weights
 from .batches import Batch, Cropper
 from .calibration import Calibration, calibrate
 from .config import TrainConfig
-from .data_sets import DataError, DataSet, fingerprint
+from .data_sets import DataSet, fingerprint
 from .monitor import Monitor
-from .networks import keep_start
-from .trainer import Trainer, TrainingError
+from .networks import build, frozen_parts, keep_start, start_from
+from .trainer import Trainer
 
 CHECKPOINT = 'checkpoint.ckpt'
 WEIGHTS = 'weights.safetensors'
@@ -36,10 +39,10 @@ Precision = Literal['32-true', 'bf16-mixed', '16-mixed']
 
 @dataclass(frozen=True)
 class Run:
-    """What a run needs beside its recipe.
+    """The inputs of a run besides its recipe.
 
-    `sets`: to train on, each with its share of the samples; `held_out`: for the thresholds and
-    the pictures; `out`: the run's folder; `encoder_init`, `init`: start weights; `every`: steps
+    `sets`: training data, each with its share of the samples; `held_out`: for the thresholds and
+    the images; `out`: the run's folder; `encoder_init`, `init`: start weights; `every`: steps
     between checkpoints; `workers`: threads that prepare batches.
     """
 
@@ -52,24 +55,49 @@ class Run:
     workers: int = 1
 
 
+def check(config: TrainConfig, run: Run, resume: bool, processes: int = 1) -> None:
+    """Raise what `fit` would raise before it starts, except for a checkpoint's contents.
+
+    Called before several processes start, so that the error appears once.
+    """
+    checkpoint = run.out / CHECKPOINT
+    if (run.out / WEIGHTS).exists():
+        raise InputError(f'{run.out}: holds a finished run; choose another folder')
+    if checkpoint.exists() and not resume:
+        raise InputError(f'{run.out}: holds an interrupted run; --resume continues it')
+    if resume and not checkpoint.is_file():
+        raise InputError(f'no checkpoint {checkpoint}; start without --resume')
+    if not run.held_out.has_both:
+        raise InputError(f'{run.held_out.folder}: thresholds need images with and without liquid')
+    pairs = config.batch.pairs
+    if pairs < processes:
+        raise InputError(
+            f'{config.name}: batch.pairs is {pairs}, which is too few for {processes} processes'
+        )
+    network = build(config.network)
+    start_from(network, run.encoder_init, run.init)
+    frozen_parts(network, config.optimiser.frozen)
+
+
 def fit(
-    config: TrainConfig, run: Run, fabric: Fabric, resume: bool, progress: Progress
+    config: TrainConfig,
+    run: Run,
+    fabric: Fabric,
+    resume: bool,
+    progress: Progress,
+    choosing: Callable[[int, int], None] | None = None,
 ) -> Calibration | None:
     """Train, calibrate, write `weights.safetensors` into the run's folder.
 
-    The folder holds a checkpoint while training runs; `resume` goes on from it. Weights that
-    were started from others (`init`) end half-way between the two, see `keep_start`. `progress` is
-    told the step and a running mean of the loss. Returns the calibration; None for the published
-    network, whose thresholds are part of the method, and on all processes but the first. Raises
-    TrainingError, ConfigError, DataError, WeightsError.
+    The folder holds a checkpoint while training runs; `resume` continues from it. Weights trained
+    from others (`init`) end half-way between the two, see `keep_start`. `progress` receives the
+    step and a running mean of the loss; `choosing` the number of images done for the thresholds,
+    and of how many. Returns the calibration; None for the published network, whose thresholds are
+    part of the method, and on all processes but the first. Raises InputError, WeightsError among
+    them.
     """
+    check(config, run, resume, fabric.world_size)
     checkpoint = run.out / CHECKPOINT
-    if checkpoint.exists() and not resume:
-        raise TrainingError(f'{run.out}: holds a run that was cut off; --resume goes on with it')
-    if (run.out / WEIGHTS).exists():
-        raise TrainingError(f'{run.out}: holds a finished run; choose another folder')
-    if not run.held_out.has_both:
-        raise DataError(f'{run.held_out.folder}: thresholds need pictures with and without liquid')
     # Numbered: two sets may bear one name.
     data = {f'{k}:{s.folder.name}': fingerprint(s) for k, (s, _) in enumerate(run.sets)}
     trainer = Trainer(config, fabric, data, run.encoder_init, run.init)
@@ -89,18 +117,20 @@ def fit(
             trainer.save(checkpoint)
             if monitor is not None:
                 monitor.cams(trainer.step, trainer.average)
+    # Whatever becomes of the calibration, the steps are not lost. All processes save together.
+    trainer.save(checkpoint)
     if monitor is None:
         return None
     monitor.cams(trainer.step, trainer.average)
     monitor.close()
-    # Whatever becomes of the calibration, the steps are not lost.
-    trainer.save(checkpoint)
-    result = _finish(trainer, run)
+    result = _finish(trainer, run, choosing)
     checkpoint.unlink(missing_ok=True)
     return result
 
 
-def _finish(trainer: Trainer, run: Run) -> Calibration | None:
+def _finish(
+    trainer: Trainer, run: Run, choosing: Callable[[int, int], None] | None
+) -> Calibration | None:
     network = trainer.average.cpu().eval()
     before = None if run.init is None else load_weights(run.init)
     if before is not None:
@@ -109,7 +139,7 @@ def _finish(trainer: Trainer, run: Run) -> Calibration | None:
     if not isinstance(network, LiquidClassifier):
         save_weights(run.out / WEIGHTS, network, metadata)
         return None
-    calibration = calibrate(network, metadata, run.held_out)
+    calibration = calibrate(network, metadata, run.held_out, choosing)
     save_weights(run.out / WEIGHTS, network, calibration.metadata)
     return calibration
 
@@ -117,7 +147,7 @@ def _finish(trainer: Trainer, run: Run) -> Calibration | None:
 def _metadata(
     config: TrainConfig, run: Run, data: dict[str, str], before: WeightsMetadata | None
 ) -> WeightsMetadata:
-    """What the weights file says of itself; thresholds are those of the start until calibrated."""
+    """Metadata for the weights file; thresholds are the initial ones until calibrated."""
     presence, mask, licence = 0.5, 0.5, 'Apache-2.0'
     if config.network['architecture'] == 'published_network':
         mask = 0.7
@@ -133,15 +163,16 @@ def _metadata(
 
 
 def _batches(cropper: Cropper, trainer: Trainer, workers: int) -> Iterator[Batch]:
-    """Batches of the remaining steps in order, prepared ahead by threads."""
-    last, rank = trainer.config.optimiser.steps, trainer.fabric.global_rank
+    """Batches of the remaining steps in order, prepared in advance by threads."""
+    last = trainer.config.optimiser.steps
+    rank, processes = trainer.fabric.global_rank, trainer.fabric.world_size
     # The threads share the cores with the network already.
     cv2.setNumThreads(1)
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[Future[Batch]] = deque()
         try:
             for step in range(trainer.step, last):
-                waiting.append(pool.submit(cropper.batch, step, rank))
+                waiting.append(pool.submit(cropper.batch, step, rank, processes))
                 if len(waiting) > 2 * workers:
                     yield waiting.popleft().result()
             while waiting:
@@ -156,13 +187,20 @@ def _fixed_pictures(data: DataSet) -> list[NDArray[np.uint8]]:
     return [data[k * len(data) // count].picture for k in range(count)]
 
 
-def make_fabric(device: str, devices: int = 1, precision: Precision = '32-true') -> Fabric:
-    """Set up Fabric; raises TrainingError for a device or precision that is not there."""
+def make_fabric(
+    device: str, devices: int = 1, precision: Precision = '32-true', unused: bool = False
+) -> Fabric:
+    """Set up Fabric and start its other processes; `unused`: some parameters get no gradient.
+
+    Raises InputError for a missing device or precision.
+    """
     if device == 'cuda' and not torch.cuda.is_available():
-        raise TrainingError('device cuda: torch sees no CUDA device here, choose cpu or auto')
+        raise InputError('device cuda: torch finds no CUDA device; choose cpu or auto')
     accelerator = {'auto': 'auto', 'cpu': 'cpu', 'cuda': 'cuda'}[device]
-    # The published network carries parameters that nothing uses.
-    strategy = 'ddp_find_unused_parameters_true' if devices > 1 else 'auto'
+    strategy = 'auto'
+    if devices > 1:
+        strategy = 'ddp_find_unused_parameters_true' if unused else 'ddp'
+    logging.getLogger('lightning_fabric').setLevel(logging.WARNING)
     try:
         fabric = Fabric(
             accelerator=accelerator, devices=devices, strategy=strategy, precision=precision
@@ -170,5 +208,5 @@ def make_fabric(device: str, devices: int = 1, precision: Precision = '32-true')
         fabric.launch()
     except Exception as error:
         line = ' '.join(str(error).split())
-        raise TrainingError(f'cannot set up {devices} x {device}, {precision}: {line}') from error
+        raise InputError(f'cannot use {devices} x {device}, {precision}: {line}') from error
     return fabric

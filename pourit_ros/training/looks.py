@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Other light and other cameras for pictures that are there."""
+"""Augmentation of light and camera for existing images."""
 
 from __future__ import annotations
 
@@ -14,12 +15,12 @@ Picture = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Look:
-    """One change of light and camera, the same for both pictures of a pair.
+    """One change of light and camera, the same for both images of a pair.
 
     In this order: `gamma` (exponent on 0..1), `gain` (factors of R, G, B), `offset` (grey levels),
     `saturation` (factor on the distance from grey), `blur` (px, sigma), `sharpening` (amount of
     unsharp mask), `noise` (grey levels, sigma), `quality` (JPEG 1..100; 0: not compressed). The
-    noise follows from `seed`: twins get the same, so that they differ in the scene alone.
+    noise follows from `seed`: twins get the same, so that they differ only in the scene.
     """
 
     gamma: float
@@ -34,7 +35,7 @@ class Look:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, strength: float) -> Look:
-        """A look at random; `strength` 0 leaves pictures as they are, 1 is a wide range."""
+        """A random look; `strength` 0 leaves images unchanged, 1 is a wide range."""
         s = strength
         gain = rng.uniform(1 - 0.2 * s, 1 + 0.2 * s) * rng.uniform(1 - 0.07 * s, 1 + 0.07 * s, 3)
         return cls(
@@ -50,7 +51,7 @@ class Look:
         )
 
     def of(self, picture: Picture) -> Picture:
-        """Change a picture (H, W, 3) uint8 RGB."""
+        """Change an image (H, W, 3) uint8 RGB."""
         levels = 255 * (np.arange(256, dtype=np.float32) / 255) ** self.gamma
         table = np.clip(levels[:, None] * np.array(self.gain, np.float32) + self.offset, 0, 255)
         image = np.stack([table[picture[..., k], k] for k in range(3)], axis=-1)

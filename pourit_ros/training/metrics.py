@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Scores of masks and of presence, as pure functions of arrays."""
 
@@ -19,7 +20,7 @@ _WIDTHS = (4, 8, 16)
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Pictures whose probability lies in [low, high); the last bin includes 1."""
+    """Images whose probability lies in [low, high); the last bin includes 1."""
 
     low: float
     high: float
@@ -27,7 +28,7 @@ class ReliabilityBin:
     probability: float | None
     """Mean probability, None in an empty bin."""
     observed: float | None
-    """Share of the pictures with liquid, None in an empty bin."""
+    """Share of the images with liquid, None in an empty bin."""
 
 
 def overlap(guess: Mask, truth: Mask) -> tuple[int, int]:
@@ -38,14 +39,14 @@ def overlap(guess: Mask, truth: Mask) -> tuple[int, int]:
 def mean_iou(
     intersections: npt.NDArray[np.integer], unions: npt.NDArray[np.integer]
 ) -> npt.NDArray[np.float64]:
-    """Mean over the pictures (axis 0) of intersection / union, 0 where both are empty."""
+    """Mean over the images (axis 0) of intersection / union, 0 where both are empty."""
     return np.asarray((intersections / np.maximum(unions, 1)).mean(0))
 
 
 def dataset_iou(
     intersections: npt.NDArray[np.integer], unions: npt.NDArray[np.integer]
 ) -> npt.NDArray[np.float64]:
-    """Sum of the intersections over sum of the unions (axis 0): every pixel counts alike.
+    """Sum of the intersections over sum of the unions (axis 0): every pixel counts equally.
 
     The segmentation score of PASCAL VOC (Everingham et al., IJCV 2010, section 4.3).
     """
@@ -69,8 +70,8 @@ def tip_error(guess: Mask, truth: Mask) -> float | None:
 def stream_width(mask: Mask) -> float:
     """Width (px) of the stream in a non-empty (H, W) mask.
 
-    Median over the medial axis of twice the distance to the nearest pixel outside; beyond the
-    picture is outside. A strip of w pixels has w where w is even, w + 1 where w is odd.
+    Median over the medial axis of twice the distance to the nearest pixel outside; everything
+    beyond the image is outside. A strip of w pixels has width w for even w, w + 1 for odd w.
     """
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
     box = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -79,7 +80,7 @@ def stream_width(mask: Mask) -> float:
 
 
 def width_bin(width: float) -> str:
-    """Name the range that a stream's width (px) lies in; a bound belongs to the range above."""
+    """Name the range of a stream's width (px); a bound belongs to the range above."""
     names = ('< 4 px', '4 to 8 px', '8 to 16 px', '> 16 px')
     return names[int(np.searchsorted(_WIDTHS, width, side='right'))]
 
@@ -94,6 +95,36 @@ def auroc(wet: npt.NDArray[np.floating], dry: npt.NDArray[np.floating]) -> float
     ordered = np.sort(dry)
     below, up_to = (np.searchsorted(ordered, wet, side=side) for side in ('left', 'right'))
     return float((below + up_to).mean() / (2 * len(dry)))
+
+
+@dataclass(frozen=True)
+class Operating:
+    """What every threshold of presence would give, from strict to lax; (N,) each."""
+
+    recall: list[float]
+    false_alarms: list[float]
+    precision: list[float]
+
+
+def operating_points(
+    wet: npt.NDArray[np.floating], dry: npt.NDArray[np.floating]
+) -> Operating | None:
+    """The points of the ROC and the precision-recall curve; None without both kinds.
+
+    One point for each score that occurs, found liquid being what reaches it, after (0, 0). The
+    precision of nothing found is that of the highest score.
+    """
+    if not len(wet) or not len(dry):
+        return None
+    levels = np.unique(np.r_[wet, dry])[::-1]
+    hits = len(wet) - np.searchsorted(np.sort(wet), levels)
+    alarms = len(dry) - np.searchsorted(np.sort(dry), levels)
+    precision = hits / (hits + alarms)
+    return Operating(
+        [0.0, *(hits / len(wet)).tolist()],
+        [0.0, *(alarms / len(dry)).tolist()],
+        [float(precision[0]), *precision.tolist()],
+    )
 
 
 def reliability(
@@ -116,7 +147,7 @@ def reliability(
 
 
 def expected_calibration_error(table: list[ReliabilityBin]) -> float | None:
-    """Mean over the pictures of |mean probability - observed share| of their bin; None for none.
+    """Mean over the images of |mean probability - observed share| of their bin; None for none.
 
     Naeini, Cooper and Hauskrecht, AAAI 2015.
     """

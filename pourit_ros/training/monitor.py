@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a run shows while it goes on: losses for TensorBoard, and its CAMs on fixed pictures."""
+"""Progress of a run: losses for TensorBoard, and CAMs on fixed images."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
+from ..formats.images import write_image
 from ..perception.letterbox import Letterbox
 from .networks import Network, Runner
 
@@ -20,7 +22,7 @@ COLUMNS = 4
 
 
 class Monitor:
-    """Writes events into a run's folder and pictures into its `cams/`.
+    """Writes events into a run's folder and images into its `cams/`.
 
     `pictures` (H, W, 3) uint8 RGB: the fixed ones. `step`: where the run (re)starts, so that
     events after it, written before a run was cut off, are dropped.
@@ -38,7 +40,7 @@ class Monitor:
             self._writer.add_scalar(name, value, step)
 
     def cams(self, step: int, network: Network) -> None:
-        """Draw σ(CAM) over the fixed pictures."""
+        """Draw σ(CAM) over the fixed images."""
         if not self._pictures:
             return
         device = next(network.parameters()).device
@@ -50,11 +52,11 @@ class Monitor:
         tiles = [_overlay(p, c) for p, c in zip(self._pictures, cams, strict=True)]
         sheet = _sheet(tiles)
         self._folder.mkdir(exist_ok=True)
-        cv2.imwrite(str(self._folder / f'{step:06d}.jpg'), sheet[..., ::-1])
+        write_image(self._folder / f'{step:06d}.jpg', sheet)
         self._writer.add_image('cams', sheet, step, dataformats='HWC')
 
     def close(self) -> None:
-        """Write what is pending."""
+        """Write pending events."""
         self._writer.close()
 
 

@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The networks that can be trained, behind one way to build and to run them."""
+"""The networks that can be trained, with one way to build and run them."""
 
 from __future__ import annotations
 
@@ -11,17 +12,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import InputError
 from ..perception.classifier import ClassifierOutput, LiquidClassifier
 from ..perception.multiscale import multi_scale_cam
 from ..perception.published_network import PublishedNetwork
 from ..perception.weights import load_weights
-from .config import ConfigError
 
 Network = LiquidClassifier | PublishedNetwork
 
 
 def build(config: Mapping[str, Any]) -> Network:
-    """Make the network of a recipe with random weights; raises ConfigError."""
+    """Make the network of a recipe with random weights; raises InputError."""
     arguments = dict(config)
     kinds: dict[str, type[Network]] = {
         'liquid_classifier': LiquidClassifier,
@@ -29,35 +30,32 @@ def build(config: Mapping[str, Any]) -> Network:
     }
     architecture = arguments.pop('architecture', None)
     if architecture not in kinds:
-        raise ConfigError(f'network: architecture {architecture!r}, choose one of {sorted(kinds)}')
+        raise InputError(f'network: architecture {architecture!r}, choose one of {sorted(kinds)}')
     try:
         return kinds[architecture](**arguments)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f'network: {error}') from None
+        raise InputError(f'network: {error}') from None
 
 
 def start_from(network: Network, encoder_init: Path | None, init: str | None) -> None:
     """Copy the start weights: ImageNet's into the encoder, or all of a weights file.
 
-    Raises WeightsError, and ConfigError where they are of another network.
+    Raises WeightsError, and InputError for weights of another network.
     """
     if encoder_init is not None:
-        load = getattr(network.encoder, 'load_imagenet', None)
-        if load is None:
-            raise ConfigError(f'{encoder_init}: only MobileNetV2 starts from ImageNet weights')
-        load(encoder_init)
+        network.encoder.load_imagenet(encoder_init)
     if init is not None:
         other = load_weights(init).model
         if type(other) is not type(network) or other.config != network.config:
-            raise ConfigError(f'{init}: is of another network than the recipe names')
+            raise InputError(f'{init}: has another network than the recipe')
         network.load_state_dict(other.state_dict())
 
 
 def keep_start(network: Network, start: Network) -> None:
     """Move the weights half-way back to those that a fine-tuning started from.
 
-    Half-way between the two, networks are as good or better on what they were tuned to, and lose
-    less elsewhere (Wortsman et al., 'Robust fine-tuning of zero-shot models', CVPR 2022, α = 0.5).
+    Half-way between the two, networks are as good or better on their new data, and lose less
+    elsewhere (Wortsman et al., 'Robust fine-tuning of zero-shot models', CVPR 2022, α = 0.5).
     """
     before = start.state_dict()
     with torch.no_grad():
@@ -67,7 +65,7 @@ def keep_start(network: Network, start: Network) -> None:
 
 
 class Runner(nn.Module):
-    """A network behind the one call that all of them share."""
+    """A network with the call that all of them share."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -84,7 +82,7 @@ class Runner(nn.Module):
 
 
 def activation_of(network: Network, images: Tensor, cam: Tensor, labels: Tensor) -> Tensor:
-    """Activation (B, 1, h, w) in 0..1 that sorts cells for feature contrast; 0 in dry images.
+    """Activation (B, 1, h, w) in 0..1 that classifies cells for feature contrast; 0 in dry images.
 
     The published network's is its CAM over three scales and mirror images, as released; the
     others' is the positive part of the CAM (B, 1, h, w) over its maximum.
@@ -102,9 +100,7 @@ def activation_of(network: Network, images: Tensor, cam: Tensor, labels: Tensor)
 
 
 def frozen_parts(network: Network, blocks: int) -> list[nn.Module]:
-    """Stem and first blocks of the encoder; edges and colours need no relearning."""
-    if blocks == 0:
-        return []
-    if not hasattr(network.encoder, 'blocks'):
-        raise ConfigError('optimiser.frozen: only MobileNetV2 has blocks to freeze')
-    return [network.encoder.stem, *network.encoder.blocks[:blocks]]
+    """Stem and first blocks of the encoder; raises InputError if it has none to freeze."""
+    if blocks and not network.encoder.freezable:
+        raise InputError('optimiser.frozen: only MobileNetV2 has blocks to freeze')
+    return list(network.encoder.freezable[: blocks + 1]) if blocks else []

@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """The loss of a batch under a recipe."""
 
@@ -11,6 +12,7 @@ from ..perception.classifier import ClassifierOutput
 from .batches import Batch
 from .config import LossConfig
 from .losses import area_prior, feature_contrast, mask_loss, presence_loss, twin_contrast
+from .more_passes import crops_contrast, patch_presence, teacher_agreement, token_contrast
 from .networks import Network, Runner, activation_of
 from .twins import twin_coverage, twin_difference
 
@@ -22,10 +24,12 @@ def objective(
     config: LossConfig,
     step: int,
     start: Runner | None = None,
+    teacher: Runner | None = None,
 ) -> dict[str, Tensor]:
-    """Weighted losses by name; their sum is what training lowers. Left out where weight is 0.
+    """Weighted losses by name; training minimises their sum. Those of weight 0 are left out.
 
-    `start`: the network as it was before a fine-tuning, see `twin_contrast`.
+    `start`: the network before fine-tuning, see `twin_contrast`. `teacher`: with averaged weights,
+    for the class contrast and USAGE.
     """
     labels, sure = batch.labels, batch.sure
     # Every batch holds dry pictures, which are sure.
@@ -35,13 +39,29 @@ def objective(
         parts['mask'] = config.mask * _masks(output.cam, batch)
     if config.twin > 0:
         parts['twin'] = config.twin * _twins(output.cam, batch, start)
-    if config.contrast > 0 and step >= config.contrast_after:
+    contrasts = max(config.contrast, config.patch_contrast, config.class_contrast)
+    if contrasts > 0 and step >= config.contrast_after:
         below, above = config.contrast_band
         activation = activation_of(network, batch.images, output.cam, labels)
-        contrast = feature_contrast(
-            output.features[sure], activation[sure], labels[sure], above, below
-        )
-        parts['contrast'] = config.contrast * contrast
+        features, seen, sure_labels = output.features[sure], activation[sure], labels[sure]
+        if config.contrast > 0:
+            contrast = feature_contrast(features, seen, sure_labels, above, below)
+            parts['contrast'] = config.contrast * contrast
+        if config.patch_contrast > 0:
+            tokens = token_contrast(features, seen, above, below)
+            parts['patch_contrast'] = config.patch_contrast * tokens
+        if config.class_contrast > 0 and teacher is not None:
+            crops = crops_contrast(network, teacher, batch, activation, config, step)
+            parts['class_contrast'] = config.class_contrast * crops
+    if config.usage > 0 and teacher is not None:
+        usage = teacher_agreement(output.cam, teacher, batch, config.temperature)
+        parts['usage'] = config.usage * usage
+    for name, weight in (
+        ('patches', config.patches), ('explicit_patches', config.explicit_patches)
+    ):  # fmt: skip
+        if weight > 0:
+            explicit = name == 'explicit_patches'
+            parts[name] = weight * patch_presence(network, batch, config.patch_grid, explicit)
     if config.area > 0:
         parts['area'] = config.area * area_prior(output.cam, labels)
     return parts
@@ -53,7 +73,7 @@ def _masks(cam: Tensor, batch: Batch) -> Tensor:
 
 
 def _twins(cam: Tensor, batch: Batch, start: Runner | None) -> Tensor:
-    """Twin contrast of the pairs whose crop shows liquid; all dry pictures are background."""
+    """Twin contrast of the pairs whose crop shows liquid; all dry images are background."""
     wet = batch.paired[batch.labels[batch.paired] > 0]
     if not len(wet):
         dry = cam[batch.labels == 0]

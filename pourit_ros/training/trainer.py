@@ -1,3 +1,4 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
 """Network, optimiser, averaged weights and checkpoints of one training run, on Fabric."""
 
@@ -17,22 +18,23 @@ from .batches import Batch
 from .config import TrainConfig
 from .networks import Network, Runner, build, frozen_parts, start_from
 from .objective import objective
+from .processes import whole_batch
 
 CLIP = 2.0
-
-
-class TrainingError(InputError):
-    """Training cannot start or go on with what it was given."""
 
 
 class Trainer:
     """One run, step by step; the same recipe and data give the same weights on one machine.
 
-    AdamW (Loshchilov and Hutter, ICLR 2019), linear warm-up, then a cosine to 1 % of the rate;
-    gradients clipped to norm 2. What is wanted of it is `average`, the exponential moving average
-    of the weights (Polyak and Juditsky, 1992).
+    This also holds with several processes, up to rounding: the batch of a step is the recipe's,
+    however many share it, and the loss is that of the whole batch. (Except for the blocks that the
+    published network drops at random.)
 
-    `data`: what the sets are known by, kept in checkpoints. Raises ConfigError, WeightsError.
+    AdamW (Loshchilov and Hutter, ICLR 2019), linear warm-up, then a cosine to 1 % of the rate;
+    gradients clipped to norm 2. The result is `average`, the exponential moving average of the
+    weights (Polyak and Juditsky, 1992).
+
+    `data`: identifiers of the sets, kept in checkpoints. Raises InputError, WeightsError.
     """
 
     def __init__(
@@ -52,6 +54,12 @@ class Trainer:
         self.average: Network = copy.deepcopy(network).eval().to(fabric.device)
         fine_tuned = init is not None and config.loss.twin > 0
         self._start = Runner(copy.deepcopy(self.average)) if fine_tuned else None
+        if config.loss.passes and fabric.world_size > 1:
+            raise InputError(
+                f'{config.name}: loss.class_contrast, usage, patches and explicit_patches train '
+                'in one process only'
+            )
+        self._teacher = Runner(self.average)
         # The order in which images arrive, and on CPUs the faster one for depthwise convolutions.
         runner = Runner(network.to(memory_format=torch.channels_last))
         rates = config.optimiser
@@ -63,6 +71,8 @@ class Trainer:
             weight_decay=rates.weight_decay,
         )
         self.network = network
+        # What is dropped at random must not be the same in each process.
+        torch.manual_seed(config.seed + fabric.global_rank)
         self._runner, self._optimiser = fabric.setup(runner, optimiser)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimiser, self._rate)
 
@@ -72,15 +82,22 @@ class Trainer:
         return min(1.0, (step + 1) / max(optimiser.warmup, 1)) * max(decay, 0.01)
 
     def advance(self, batch: Batch) -> dict[str, float]:
-        """Take one step; return its losses by name, and their sum as 'loss'."""
+        """Take one step; return its losses by name, with their sum as 'loss'.
+
+        `batch`: this process's share, see `Cropper.batch`.
+        """
         self._runner.train()
-        batch = self._to_device(batch)
+        share = self._to_device(batch)
         with self.fabric.autocast():
-            output = self._runner(batch.images, batch.valid)
-        losses = objective(self.network, output, batch, self.config.loss, self.step, self._start)
+            output = self._runner(share.images, share.valid)
+        batch, output = whole_batch(self.fabric, share, output)
+        losses = objective(
+            self.network, output, batch, self.config.loss, self.step, self._start, self._teacher
+        )
         total = torch.stack(list(losses.values())).sum()
         self._optimiser.zero_grad(set_to_none=True)
-        self.fabric.backward(total)
+        # Gradients are averaged over the processes; they are parts of a sum.
+        self.fabric.backward(total * self.fabric.world_size)
         self.fabric.clip_gradients(self._runner, self._optimiser, max_norm=CLIP)
         self._optimiser.step()
         self._schedule.step()
@@ -112,26 +129,26 @@ class Trainer:
         }
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint; it appears whole or not at all."""
+        """Write a checkpoint, whole or not at all."""
         partial = path.with_name(f'.{path.name}.partial')
         self.fabric.save(partial, self._state())
         if self.fabric.is_global_zero:
             partial.replace(path)
 
     def resume(self, path: Path) -> None:
-        """Go on from a checkpoint of the same recipe and data. Raises TrainingError."""
+        """Resume from a checkpoint of the same recipe and data. Raises InputError."""
         if not path.is_file():
-            raise TrainingError(f'no checkpoint {path}; start without --resume')
+            raise InputError(f'no checkpoint {path}; start without --resume')
         state = self._state()
         try:
             self.fabric.load(path, state)
         except Exception as error:
             line = ' '.join(str(error).split())
-            raise TrainingError(f'{path}: cannot be gone on from ({line[:200]})') from error
+            raise InputError(f'{path}: cannot resume from checkpoint ({line[:200]})') from error
         for what, ours in (('recipe', _words(self.config)), ('data', self.data)):
             other = [k for k in {*ours, *state[what]} if ours.get(k) != state[what].get(k)]
             if other:
-                raise TrainingError(
+                raise InputError(
                     f'{path}: was made with another {what} ({", ".join(sorted(other))})'
                 )
         self.average.load_state_dict(state['average'])
@@ -148,5 +165,12 @@ def _trained(network: Network, encoder: bool) -> list[torch.nn.Parameter]:
 
 
 def _words(config: TrainConfig) -> dict[str, str]:
-    """A recipe in words, to compare with a checkpoint's."""
-    return {key: str(value) for key, value in asdict(config).items()}
+    """A recipe as strings, for comparison with a checkpoint's; without losses that are off.
+
+    So checkpoints from before a loss was added can be resumed.
+    """
+    words = asdict(config)
+    for field in fields(config.loss):
+        if words['loss'][field.name] == field.default:
+            del words['loss'][field.name]
+    return {key: str(value) for key, value in words.items()}

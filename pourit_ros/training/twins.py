@@ -1,5 +1,6 @@
+# Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Where a picture differs from its dry twin, in units of the noise: evidence without a mask."""
+"""The difference of an image from its dry twin, in units of noise: evidence without a mask."""
 
 from __future__ import annotations
 
@@ -17,11 +18,11 @@ SHARE, NEARBY, FILLED = 0.4, 7, 5
 
 
 def twin_difference(wet: Tensor, dry: Tensor) -> Tensor:
-    """How much each CAM cell differs between a picture and its dry twin, in units of noise.
+    """Difference of each CAM cell between an image and its dry twin, in units of noise.
 
     d = max over colours of |4 × 4 mean of (wet − dry)|, divided by its median over the cells of
-    the pair: the stream is small, so the median cell shows noise. The noise is taken as 1 grey
-    level at least, which is what quantisation and JPEG leave in noise-free pictures.
+    the pair: the stream is small, so the median cell shows noise. The noise is at least 1 grey
+    level, which quantisation and JPEG leave in noise-free images.
 
     wet, dry: (B, 3, H, W) in grey levels 0..255. Returns (B, 1, ⌈H/4⌉, ⌈W/4⌉).
     """
@@ -32,7 +33,7 @@ def twin_difference(wet: Tensor, dry: Tensor) -> Tensor:
 
 
 def changed_cells(difference: Tensor) -> Tensor:
-    """(B, 1, h, w) bool: cells that differ beyond noise and are not alone in it.
+    """(B, 1, h, w) bool: cells that differ beyond noise, together with others.
 
     A change of one or two cells is noise. A stream may be a single cell wide, so no opening: a
     cell counts when it lies, with two others, in a 3 × 3 window of changed cells, or beside one
@@ -45,7 +46,7 @@ def changed_cells(difference: Tensor) -> Tensor:
 
 
 def twin_coverage(wet: Tensor, dry: Tensor) -> Tensor:
-    """What share of each CAM cell the changed pixels cover, 0..1, without a mask.
+    """Share 0..1 of each CAM cell that changed pixels cover, without a mask.
 
     A pixel counts when the 3 × 3 mean around it differs by more than CHANGED, and by SHARE of the
     largest difference nearby: a strong edge blurs into its neighbours. Clear liquid differs less
