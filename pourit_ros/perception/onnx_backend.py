@@ -102,8 +102,27 @@ def load_into_graph(
         slope = float(tensors['presence.scale']) / float(json.loads(header['config'])['sharpness'])
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f'{path}: bad header ({_line(error)})') from error
-    session = _session(path, graph.read_bytes(), tensors, device, threads)
+    content = graph.read_bytes()
+    wanted = _tensor_names(content)
+    for names, fault in (
+        (wanted - tensors.keys(), 'lacks the tensor'),
+        (tensors.keys() - wanted, 'has an unknown tensor'),
+    ):
+        if names:
+            raise WeightsError(f'{path}: not weights of this network, {fault} {min(names)}')
+    session = _session(path, content, tensors, device, threads)
     return OnnxNetwork(OnnxBackend(session, slope), metadata)
+
+
+def _tensor_names(graph: bytes) -> set[str]:
+    """Names of the tensors that a graph takes from outside, without PREFIX.
+
+    onnxruntime does not list them: they are read as the field `name` (8, a string) of TensorProto.
+    """
+    fields = re.finditer(rb'\x42(.)(?=' + re.escape(PREFIX.encode()) + rb')', graph, re.DOTALL)
+    return {
+        graph[field.end() + len(PREFIX) : field.end() + ord(field[1])].decode() for field in fields
+    }
 
 
 class _Content(NamedTuple):
@@ -145,23 +164,16 @@ def _session(
     try:
         session = onnxruntime.InferenceSession(graph, options, providers=provider_options(device))
     except Exception as error:
-        problem = _misfit(_line(error)) if tensors else 'damaged or not an ONNX model'
-        raise WeightsError(f'{path}: {problem}') from error
+        misfit = 'not weights of this network, a tensor has another shape or type'
+        raise WeightsError(
+            f'{path}: {misfit if tensors else "damaged or not an ONNX model"}'
+        ) from error
     if device != 'cpu' and session.get_providers()[0] != PROVIDERS[device]:
         raise InputError(
             f'device {device}: onnxruntime cannot load its {PROVIDERS[device]} on this machine; '
             'choose cpu'
         )
     return session
-
-
-def _misfit(said: str) -> str:
-    """What onnxruntime says of tensors that do not fit the graph, in words."""
-    named = re.search(re.escape(PREFIX) + r'([\w.]*\w)', said)
-    if named is None:
-        return 'not weights of this network, a tensor has another shape or type'
-    verb = 'has an unknown' if 'existing initializer' in said else 'lacks the'
-    return f'not weights of this network, {verb} tensor {named[1]}'
 
 
 def _line(error: Exception) -> str:
