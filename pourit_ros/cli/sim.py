@@ -70,10 +70,11 @@ def sim(
             if perception == 'network':
                 from ..perception import Segmenter
 
-                eyes = PerceptionEyes(Segmenter(weights))
+                eyes = network = PerceptionEyes(Segmenter(weights))
+                film = Film(f'{name} loop', network.view, filmed=video)
             else:
                 eyes = TrueEyes(seed)
-            film = Film(f'{name} loop', eyes, filmed=video)
+                film = Film(f'{name} loop', filmed=video)
             settings = cell_settings(setup, name == 'closed')
             say(f'{name} loop ...')
             trials[name] = run_trial(setup, eyes, settings, watch=film)

@@ -140,6 +140,11 @@ SIMULATOR: tuple[Topic, ...] = (
         'sensor_msgs/msg/JointState',
         'poured_ml caught_ml spilled_ml in_air_ml left_ml flow_ml_s trial_s; 50 Hz',
     ),
+    Topic(
+        'truth/twist',
+        'geometry_msgs/msg/TwistStamped',
+        'what moves the tip from the 10 ms on that end at the stamp; whenever one is taken',
+    ),
     Topic('truth/landing_point', 'geometry_msgs/msg/PointStamped', 'while liquid falls; 50 Hz'),
     Topic('truth/source_pose', 'geometry_msgs/msg/PoseStamped', 'bottle; 50 Hz'),
     Topic('truth/target_pose', 'geometry_msgs/msg/PoseStamped', 'cup; 50 Hz'),

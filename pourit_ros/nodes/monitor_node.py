@@ -91,7 +91,8 @@ class PourMonitor(SwitchedNode['_Seen']):
         # held from the decision until it is told: the last one told is the last one decided.
         self._state = ''
         self._newest_ns: int | None = None
-        self._last_input: float | None = None
+        # When that came, s: by the node's clock, and by one that never stands still.
+        self._last_input: tuple[float, float] | None = None
         self._watch = self.every(0.1, self._check_stale)
         self._watch.cancel()
 
@@ -196,7 +197,7 @@ class PourMonitor(SwitchedNode['_Seen']):
 
     def _on_both(self, stamp_ns: int, probability: Any, points: Any) -> None:
         self.health.received()
-        self._last_input = time.monotonic()
+        self._last_input = self._times()
         if self._newest_ns is not None and stamp_ns < self._newest_ns:
             # Time was set back: a bag that loops, a simulation restarted.
             self._poses.set_back(stamp_ns)
@@ -253,12 +254,21 @@ class PourMonitor(SwitchedNode['_Seen']):
             self.health.problem(seen.problem)
         self.health.answered(estimate.stamp_ns)
 
+    def _times(self) -> tuple[float, float]:
+        return self.get_clock().now().nanoseconds * 1e-9, time.monotonic()
+
     def _check_stale(self) -> None:
         limit = self.value('stale_after')
         with self.answering:
             if limit == 0 or self._last_input is None or self._state == 'fault':
                 return
-            silence = time.monotonic() - self._last_input
+            # A simulation that stands still is not silent, nor is a slow answer to a fast one.
+            silence = min(
+                now - then for now, then in zip(self._times(), self._last_input, strict=True)
+            )
+            if silence < 0:
+                # The clock was set back.
+                self._last_input = self._times()
             if silence < limit:
                 return
             reason = f'no liquid/points for {silence:.1f} s'

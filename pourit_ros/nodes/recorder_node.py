@@ -12,7 +12,7 @@ from functools import partial
 from rclpy.qos import DurabilityPolicy
 
 from ..bags.writer import STORAGES, BagWriter
-from ..messages.contract import DIAGNOSTICS, MONITOR, PERCEPTION, Topic
+from ..messages.contract import CONTROLLER, DIAGNOSTICS, MONITOR, PERCEPTION, SIMULATOR, Topic
 from .base import ManagedNode
 from .parameters import Parameter
 
@@ -29,6 +29,7 @@ PARAMETERS = (
     Parameter('bag', '', 'Folder to write; it appears when the recorder ends.'),
     Parameter('storage', 'mcap', 'Storage of the rosbag2.', choices=tuple(STORAGES)),
     Parameter('overlay', False, 'Also record liquid/overlay, which is then drawn for each frame.'),
+    Parameter('simulation', False, 'Also record pour_simulator and pour_controller.'),
 )
 
 
@@ -53,6 +54,8 @@ class Recorder(ManagedNode):
     def activate(self) -> None:
         """Subscribe to all topics, without deserialising."""
         wanted = [t for t in PERCEPTION if t.name != OVERLAY or self.value('overlay')]
+        if self.value('simulation'):
+            wanted += CONTROLLER + tuple(t for t in SIMULATOR if t.name != CAMERA_INFO.name)
         for topic in (CAMERA_INFO, *wanted, *MONITOR, DIAGNOSTICS):
             self.subscribe(
                 topic.type,

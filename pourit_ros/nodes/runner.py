@@ -29,6 +29,7 @@ NODES = {
     'pour_monitor': ('monitor_node', 'PourMonitor'),
     'pour_controller': ('controller_node', 'PourControllerNode'),
     'pour_simulator': ('simulator_node', 'PourSimulator'),
+    'pour_starter': ('starter_node', 'PourStarter'),
     'bag_player': ('player_node', 'BagPlayer'),
     'recorder': ('recorder_node', 'Recorder'),
     'camera_feed': ('camera_feed_node', 'CameraFeed'),

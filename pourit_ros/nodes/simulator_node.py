@@ -93,6 +93,10 @@ class PourSimulator(ManagedNode):
         self._setup = draw(seed, switches) if words else Setup(seed=seed)
         with self.interruptible():
             self._cell = self._new_cell()
+            if self.value('render'):
+                from ..sim.picture import load_ray_tracer
+
+                load_ray_tracer()
         self.advertise_contract(SIMULATOR)
         self._tf = importlib.util.find_spec('tf2_msgs') is not None
         if self._tf:
@@ -199,6 +203,9 @@ class PourSimulator(ManagedNode):
             stamp_ns = self._now_ns = start_ns + round(now * 1e9)
             if clock:
                 self.send(CLOCK.name, {'clock': ns_to_stamp(stamp_ns)})
+            if twist is not None:
+                base = self.value('base_frame')
+                self.send('truth/twist', encode.twist_stamped(stamp_ns, base, twist))
             if steps % ARM_EVERY == 0:
                 for name, fields in self._arm(stamp_ns):
                     self.send(name, fields)

@@ -7,9 +7,11 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..control.controller import Sighting
 from ..pipeline import Frame, Observation, PourEstimate, PourPipeline, SegmenterLike
+from ..report.overlay import overlay
 from .cell import Cell
 
 NANOSECONDS = 1e9
@@ -66,6 +68,12 @@ class PerceptionEyes:
         self.frame = frame
         self.observation, self.estimate = pipeline(frame)
         return sighting_of(self.estimate)
+
+    def view(self, _: float) -> NDArray[np.uint8] | None:
+        """The last image (H, W, 3) RGB with its mask."""
+        if self.frame is None or self.observation is None:
+            return None
+        return overlay(self.frame.color, self.observation.segmentation)
 
 
 def sighting_of(estimate: PourEstimate) -> Sighting:

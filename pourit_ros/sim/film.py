@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -12,10 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..report import drawing as dr
-from ..report.overlay import overlay
 from ..report.video import VideoWriter
 from .cell import Cell
-from .eyes import Eyes, PerceptionEyes
 from .trial import Moment
 
 PORTRAIT = 640, 480
@@ -30,19 +28,21 @@ BAD: dr.Colour = (255, 140, 110)
 GROUND: dr.Colour = (18, 20, 24)
 HEIGHT = 17.0
 
+View = Callable[[float], NDArray[np.uint8] | None]
+
 
 class Film:
-    """Collects a trial's images, one for each image of the camera: the `watch` of `run_trial`.
+    """Collects a trial's images, FPS of them a second: the `watch` of `run_trial` and `rerun`.
 
-    `title`: drawn on all of them. If `eyes` are the network's, the camera's image with the mask is
-    an inset. Unless `filmed`, only moments are kept.
+    `title`: drawn on all of them. `view`: what the network has drawn on the image of the robot's
+    camera by a time (s), which becomes an inset. Unless `filmed`, only moments are kept.
     """
 
-    def __init__(self, title: str, eyes: Eyes, filmed: bool = True) -> None:
+    def __init__(self, title: str, view: View | None = None, filmed: bool = True) -> None:
         self.title = title
         self.images: list[NDArray[np.uint8]] = []
         self.moments: list[Moment] = []
-        self._eyes = eyes if isinstance(eyes, PerceptionEyes) else None
+        self._view = view
         self._filmed, self._next = filmed, 0.0
 
     def __call__(self, cell: Cell, moment: Moment, imaged: bool) -> None:
@@ -54,9 +54,8 @@ class Film:
 
     def _draw(self, cell: Cell, moment: Moment) -> NDArray[np.uint8]:
         canvas = cell.portrait('cell', PORTRAIT).copy()
-        eyes = self._eyes
-        if eyes is not None and eyes.frame is not None and eyes.observation is not None:
-            seen = overlay(eyes.frame.color, eyes.observation.segmentation)
+        seen = None if self._view is None else self._view(moment.time)
+        if seen is not None:
             inset = cv2.resize(seen, INSET, interpolation=cv2.INTER_AREA)
             width, height = INSET
             right = PORTRAIT[0] - 10

@@ -149,6 +149,11 @@ class Photographer:
         return Backdrop(camera, radiance, depth, depth, matt, up, room)
 
 
+def load_ray_tracer() -> None:
+    """Load what draws streams, for about a second: now, not with the first drop."""
+    import open3d  # noqa: F401
+
+
 def stream_meshes(
     runs: list[list[Parcel]], time: float, end_height: float, seed: int, rings: int = RINGS
 ) -> list[Mesh]:

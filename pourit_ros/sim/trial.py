@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..control.controller import Command, PourController, Sighting
 from ..control.limits import lip_to_tip
@@ -174,7 +175,7 @@ def run_trial(
         lip = lip_of(cell.source, T_base_source)
         cell.command(lip_to_tip(command.twist, lip, tip))
         tilt = tilt_of(cell.source, T_base_source)
-        moment = _moment(cell, command, tilt, seen)
+        moment = moment_of(cell, command.state, command.twist, tilt, seen)
         peaks = [max(p, v) for p, v in zip(peaks, (tilt, moment.speed, moment.turn), strict=True)]
         if watch is not None:
             watch(cell, moment, imaged)
@@ -193,14 +194,15 @@ def run_trial(
     )  # fmt: skip
 
 
-def _moment(cell: Cell, command: Command, tilt: float, seen: bool | None) -> Moment:
+def moment_of(
+    cell: Cell, state: str, lip_twist: NDArray[np.float64], tilt: float, seen: bool | None
+) -> Moment:
+    """The cell at its time, while the lip is to move with `lip_twist` (6,) in base axes."""
     off = None
     if cell.landing is not None:
         offset = cell.landing - cell.target.mouth_in(cell.T_base_target)
         off = float(np.hypot(*offset[:2]))
-    twist = command.twist
-    speed, turn = float(np.linalg.norm(twist[:3])), float(np.linalg.norm(twist[3:]))
+    speed, turn = float(np.linalg.norm(lip_twist[:3])), float(np.linalg.norm(lip_twist[3:]))
     return Moment(
-        cell.time, command.state, tilt, cell.flow, cell.caught, cell.spilled, off, seen,
-        speed, turn,
-    )  # fmt: skip
+        cell.time, state, tilt, cell.flow, cell.caught, cell.spilled, off, seen, speed, turn
+    )
