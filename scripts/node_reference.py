@@ -55,7 +55,7 @@ TOPICS = {
         DIAGNOSTICS,
     ),
     ('bag_player', 'publishes'): (*PLAYED, CLOCK, DIAGNOSTICS),
-    ('recorder', 'subscribes'): (recorder_node.CAMERA_INFO, *PERCEPTION, *MONITOR, DIAGNOSTICS),
+    ('recorder', 'subscribes'): recorder_node.TOPICS,
     ('recorder', 'publishes'): (DIAGNOSTICS,),
 }
 PARAMETERS = {
@@ -97,7 +97,11 @@ def publisher_row(topic: Topic) -> list[str]:
 
 def subscription_row(topic: Topic) -> list[str]:
     """Cells of a topic that the recorder takes."""
-    when = ' (with `overlay: true`)' if topic.name == recorder_node.OVERLAY else ''
+    when = ''
+    if topic.name == recorder_node.OVERLAY:
+        when = ' (with `overlay: true`)'
+    elif topic in recorder_node.SIMULATION:
+        when = ' (with `simulation: true`)'
     return [f'`{topic.name}`', topic.type, f'{topic.description}{when}']
 
 

@@ -38,7 +38,7 @@ VARIATIONS = {
     'pour_controller': [{}],
     'pour_simulator': [{'clock': True, 'render': False}],
     'bag_player': [{'bag': '{folder}/pour', 'clock': True}],
-    'recorder': [{'bag': '{folder}/recorded', 'overlay': True}],
+    'recorder': [{'bag': '{folder}/recorded', 'overlay': True, 'simulation': True}],
 }
 # What every rclpy lifecycle node has.
 USUAL_TOPICS = {'/rosout', '/parameter_events', '~/transition_event'}

@@ -119,5 +119,5 @@ def test_who_names_no_node_is_told_the_nodes(arguments):
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         'python -m pourit_ros.nodes NODE: one of liquid_perception, pour_monitor, '
-        'pour_controller, pour_simulator, bag_player, recorder, camera_feed'
+        'pour_controller, pour_simulator, pour_starter, bag_player, recorder, camera_feed'
     ]

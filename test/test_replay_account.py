@@ -20,7 +20,6 @@ from pourit_ros.bags.make import TOPICS, write_pour_bag
 from pourit_ros.bags.reader import BagReader, ReaderOptions
 from pourit_ros.bags.replay import replay
 from pourit_ros.bags.topics import IMAGE
-from pourit_ros.bags.truth import compare
 from pourit_ros.bags.writer import BagWriter
 from pourit_ros.formats.estimates_csv import Row
 from pourit_ros.live.recording import Said, states_of
@@ -243,19 +242,3 @@ class TestStates:
     def test_frames_that_nobody_answered_move_no_state(self):
         states = states_of(self.said(0), self.ROWS[1:], T0)
         assert states[1] == (T0 + STEP, 'searching')
-
-
-def test_the_comparison_with_the_truth_goes_into_the_account(frames, tmp_path, pipeline):
-    write_pour_bag(tmp_path / 'bag', frames)
-    result = run(tmp_path / 'bag', tmp_path / 'out', pipeline)
-    true = np.array(result.rows[3].landing)
-    truth = {r.stamp_ns: true + [0.002, 0, 0] if r.present else None for r in result.rows}
-    truth[T0] = true
-    account = result.account
-    compare(result.rows, truth).into(account)
-    told = account.facts['truth']
-    assert (told['frames'], told['presence_right']) == (8, 7)
-    assert told['landing_error_mm']['frames'] == 4
-    assert told['landing_error_mm']['median'] == pytest.approx(2, abs=0.5)
-    assert 'against the truth: liquid right in 7 of 8' in account.lines()
-    assert account.as_dict()['truth'] == told

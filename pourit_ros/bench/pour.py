@@ -248,6 +248,7 @@ def _percent(mean: float, interval: Sequence[float]) -> str:
 
 def write_videos(rows: Sequence[dict[str, Any]], folder: Path) -> None:
     """Film the instructive success and the worst failure again, both loops side by side."""
+    from ..sim.eyes import view_of
     from ..sim.film import Film, write_side_by_side
 
     chosen = instructive(rows)
@@ -257,7 +258,7 @@ def write_videos(rows: Sequence[dict[str, Any]], folder: Path) -> None:
             row = next(r for r in rows if r['seed'] == seed and r['loop'] == loop)
             task = Task(seed, tuple(row['disturbances']), loop, row['perception'], row['weights'])
             eyes = _eyes(task)
-            film = Film(f'{loop} loop, trial {seed}', eyes)
+            film = Film(f'{loop} loop, trial {seed}', view_of(eyes))
             _pour(task, eyes, film)
             films.append(film)
         write_side_by_side(folder / f'{name}_{seed}.mp4', films)

@@ -26,11 +26,6 @@ from .options import (
 from .progress import progress_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy as np
-    from numpy.typing import NDArray
-
     from ..bags.reader import ReaderOptions
     from ..bags.replay import ReplayResult
     from ..geometry.plane import PlaneMode
@@ -118,14 +113,10 @@ def replay_to(
     threads: int | None = None,
     options: ReaderOptions | None = None,
     include_inputs: bool = False,
-    truth: Mapping[int, NDArray[np.float64] | None] | None = None,
     overwrite: bool = False,
     rrd: bool = False,
 ) -> ReplayResult:
-    """Replay with a progress bar, offline or through the live nodes.
-
-    `truth`: of a rendered pour, for comparison with the live nodes, as in `compare`.
-    """
+    """Replay with a progress bar, offline or through the live nodes."""
     if rrd:
         from ..report.rerun_recording import require_rerun
 
@@ -153,7 +144,7 @@ def replay_to(
             del segmenter
             return report_live(
                 bag, out, weights, source, target, plane, rate, device, threads, options, show,
-                threshold, include_inputs, truth, overwrite, rrd,
+                threshold, include_inputs, overwrite, rrd,
             )  # fmt: skip
         from ..bags.replay import replay as replay_offline
         from ..pipeline import PourPipeline

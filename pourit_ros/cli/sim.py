@@ -55,7 +55,7 @@ def sim(
 
     group = disturbances_of(disturbances)
     check_folder(out, overwrite=overwrite)
-    from ..sim.eyes import Eyes, PerceptionEyes, TrueEyes
+    from ..sim.eyes import Eyes, PerceptionEyes, TrueEyes, view_of
     from ..sim.film import Film, write_side_by_side
     from ..sim.page import write_sim_page
     from ..sim.setup import draw
@@ -70,11 +70,10 @@ def sim(
             if perception == 'network':
                 from ..perception import Segmenter
 
-                eyes = network = PerceptionEyes(Segmenter(weights))
-                film = Film(f'{name} loop', network.view, filmed=video)
+                eyes = PerceptionEyes(Segmenter(weights))
             else:
                 eyes = TrueEyes(seed)
-                film = Film(f'{name} loop', filmed=video)
+            film = Film(f'{name} loop', view_of(eyes), filmed=video)
             settings = cell_settings(setup, name == 'closed')
             say(f'{name} loop ...')
             trials[name] = run_trial(setup, eyes, settings, watch=film)

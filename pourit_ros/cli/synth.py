@@ -218,42 +218,25 @@ def _make(out: Path, maker: Engine, count: int, jobs: int, engine: EngineName) -
         typer.echo(f'and {len(problems) - NAMED} more left out', err=True)
 
 
-def record_pour(
-    folder: Path,
-    bag: str,
-    rate: float,
-    size: tuple[int, int],
-    liquid: str = 'water',
-    seed: int = 0,
-) -> dict[int, NDArray[np.float64] | None]:
-    """Render a pour into `folder`/`bag`, a rosbag2, beside truth.csv.
-
-    `size`: (width, height) px. Returns the true landing point (3,) m of each frame by stamp_ns, in
-    order, None while nothing flows.
-    """
-    from ..bags.make import write_pour_bag
-    from ..synth.sets.sequence import PourPlan, pour_sequence, write_truth
-
-    plan = PourPlan()
-    truth: dict[int, NDArray[np.float64] | None] = {}
-
-    def frames() -> Iterator[Frame]:
-        for item in pour_sequence(plan, rate, size, liquid, seed):
-            truth[item.frame.stamp_ns] = item.landing_point
-            yield item.frame
-
-    write_pour_bag(folder / bag, track(frames(), 'render', round(plan.duration * rate)))
-    write_truth(folder / 'truth.csv', truth)
-    return truth
-
-
 def _sequence(out: Path, width: int, rate: float, liquid: str, seed: int, overwrite: bool) -> None:
+    from ..bags.make import write_pour_bag
     from ..synth.scene.description import LIQUIDS
+    from ..synth.sets.sequence import PourPlan, pour_sequence, write_truth
 
     if liquid not in LIQUIDS:
         raise InputError(f'unknown liquid {liquid!r}; liquids: {", ".join(LIQUIDS)}')
+    plan = PourPlan()
+    # True landing points (3,) m by stamp_ns, in order; None while nothing flows.
+    truth: dict[int, NDArray[np.float64] | None] = {}
+
+    def frames() -> Iterator[Frame]:
+        for item in pour_sequence(plan, rate, (width, width * 3 // 4), liquid, seed):
+            truth[item.frame.stamp_ns] = item.landing_point
+            yield item.frame
+
+    # Bags are told apart by their names, in collect's files as on a screen.
     bag = out.resolve().name or 'pour'
     with result_folder(out, 'synth', overwrite=overwrite) as folder:
-        # Bags are told apart by their names, in collect's files as on a screen.
-        truth = record_pour(folder, bag, rate, (width, width * 3 // 4), liquid, seed)
+        write_pour_bag(folder / bag, track(frames(), 'render', round(plan.duration * rate)))
+        write_truth(folder / 'truth.csv', truth)
     say(f'{len(truth)} frames: {out / bag}, truth: {out / "truth.csv"}')

@@ -5,14 +5,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..bags.accounts import CUT, figure_notes, name_hints, one_each, skipped_messages
 from ..bags.output import BAG
@@ -20,7 +18,6 @@ from ..bags.outputs import ReplayOutputs
 from ..bags.reader import BagReader, ReaderOptions
 from ..bags.replay import ReplayResult
 from ..bags.rows import rows_from_bag, start_of
-from ..bags.truth import compare
 from ..errors import InputError
 from ..files import result_folder
 from ..formats.estimates_csv import Row
@@ -57,7 +54,6 @@ def report_live(
     progress: Progress | None = None,
     threshold: float | None = None,
     include_inputs: bool = False,
-    truth: Mapping[int, NDArray[np.float64] | None] | None = None,
     overwrite: bool = False,
     rrd: bool = False,
 ) -> ReplayResult:
@@ -92,8 +88,6 @@ def report_live(
                 reader if include_inputs else None,
             )  # fmt: skip
             account = run.account(rate)
-            if truth is not None:
-                compare(run.rows, truth).into(account)
             title = f'Live replay of {reader.path.name}'
             run.outputs.finish(title, account, states, threshold, start_ns)
     return ReplayResult(out_dir, tuple(run.rows), tuple(states), account)

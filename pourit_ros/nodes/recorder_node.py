@@ -19,6 +19,9 @@ from .parameters import Parameter
 # Its arrival is where a frame's latency starts: the image itself is in the bag that is replayed.
 CAMERA_INFO = Topic('color/camera_info', 'sensor_msgs/msg/CameraInfo', 'as the camera sent it')
 OVERLAY = 'liquid/overlay'
+# With pour_simulator, whose camera is then the source of the camera info too.
+SIMULATION = (*CONTROLLER, *(topic for topic in SIMULATOR if topic.name != CAMERA_INFO.name))
+TOPICS = (CAMERA_INFO, *PERCEPTION, *MONITOR, *SIMULATION, DIAGNOSTICS)
 QUEUE = 50
 # Told to end, it writes what is still under way: until nothing came between so many checks, s
 # apart, but no longer.
@@ -53,10 +56,13 @@ class Recorder(ManagedNode):
 
     def activate(self) -> None:
         """Subscribe to all topics, without deserialising."""
-        wanted = [t for t in PERCEPTION if t.name != OVERLAY or self.value('overlay')]
-        if self.value('simulation'):
-            wanted += CONTROLLER + tuple(t for t in SIMULATOR if t.name != CAMERA_INFO.name)
-        for topic in (CAMERA_INFO, *wanted, *MONITOR, DIAGNOSTICS):
+        left_out = {
+            *([] if self.value('overlay') else [OVERLAY]),
+            *([] if self.value('simulation') else (topic.name for topic in SIMULATION)),
+        }
+        for topic in TOPICS:
+            if topic.name in left_out:
+                continue
             self.subscribe(
                 topic.type,
                 topic.name,

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -74,6 +75,11 @@ class PerceptionEyes:
         if self.frame is None or self.observation is None:
             return None
         return overlay(self.frame.color, self.observation.segmentation)
+
+
+def view_of(eyes: Eyes) -> Callable[[float], NDArray[np.uint8] | None] | None:
+    """What shows the images of the eyes; None for those that take none."""
+    return eyes.view if isinstance(eyes, PerceptionEyes) else None
 
 
 def sighting_of(estimate: PourEstimate) -> Sighting:

@@ -19,7 +19,7 @@ from .trial import Moment
 PORTRAIT = 640, 480
 INSET = 256, 192
 BORDER = 2
-FPS = 15
+FPS = 12
 # The last image stands still for so long, s, so that a viewer can read it.
 HOLD = 1.5
 WHITE: dr.Colour = (255, 255, 255)
@@ -36,13 +36,20 @@ class Film:
 
     `title`: drawn on all of them. `view`: what the network has drawn on the image of the robot's
     camera by a time (s), which becomes an inset. Unless `filmed`, only moments are kept.
+    `on_image` is called after every image.
     """
 
-    def __init__(self, title: str, view: View | None = None, filmed: bool = True) -> None:
+    def __init__(
+        self,
+        title: str,
+        view: View | None = None,
+        filmed: bool = True,
+        on_image: Callable[[], object] = lambda: None,
+    ) -> None:
         self.title = title
         self.images: list[NDArray[np.uint8]] = []
         self.moments: list[Moment] = []
-        self._view = view
+        self._view, self._on_image = view, on_image
         self._filmed, self._next = filmed, 0.0
 
     def __call__(self, cell: Cell, moment: Moment, imaged: bool) -> None:
@@ -51,6 +58,7 @@ class Film:
         if self._filmed and moment.time >= self._next - 1e-9:
             self._next += 1 / FPS
             self.images.append(self._draw(cell, moment))
+            self._on_image()
 
     def _draw(self, cell: Cell, moment: Moment) -> NDArray[np.uint8]:
         canvas = cell.portrait('cell', PORTRAIT).copy()

@@ -9,8 +9,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..report.account import Account
 from ..report.charts import as_dict, rounded
-from ..report.page import definitions, header, table, write_page
+from ..report.page import (
+    account_banner,
+    account_section,
+    definitions,
+    header,
+    table,
+    write_page,
+)
 from ..report.palette import BLUE, GREY, GRID, INK, ORANGE, PAPER
 from .setup import Setup
 from .trial import Moment, Trial
@@ -51,15 +59,21 @@ def write_sim_page(
     moments: Mapping[str, Sequence[Moment]],
     disturbances: str,
     video: Path | None,
+    facts: Mapping[str, str] | None = None,
+    account: Account | None = None,
 ) -> None:
-    """Write the page; it needs no network and no other file. `trials`, `moments`: by loop."""
-    facts = {
+    """Write the page; it needs no network and no other file. `trials`, `moments`: by loop.
+
+    `facts`, `account`: in addition, of a pour by live nodes.
+    """
+    known = {
         'trial': f'seed {setup.seed}',
         'disturbances': disturbances,
         'to be poured': f'{1e6 * setup.target_volume:.0f} ml',
         'in the bottle': f'{1e6 * setup.fill:.0f} ml (told {1e6 * setup.told_fill:.0f})',
         'cup moved by': f'{1000 * _length(setup.target_move):.0f} mm at {setup.move_at:.1f} s',
         'latency': f'{1000 * setup.latency:.0f} ms',
+        **(facts or {}),
     }
     cards = [
         (
@@ -82,15 +96,22 @@ def write_sim_page(
     heads = ('loop', 'ended', 'poured ml', 'in the cup ml', 'beside it ml', 'from the target ml',
              'time s', 'images with liquid')  # fmt: skip
     sections = [
-        header('A pour in the simulated cell', facts, cards),
+        header(headline(trials), known, cards),
+        *([account_banner(account), account_section(account)] if account else []),
         *([_film(video)] if video else []),
         f'<section>{table("Both loops on the same trial", heads, rows)}</section>',
         '<section><div id="curves" role="img" '
         'aria-label="Curves of both loops over time"></div></section>',
         definitions(_DEFINITIONS),
     ]
-    write_page(path, 'A pour in the simulated cell', sections, {'curves': curves(moments)},
+    write_page(path, headline(trials), sections, {'curves': curves(moments)},
                _SCRIPT, 'video { width: 100%; border-radius: 6px; }')  # fmt: skip
+
+
+def headline(trials: Mapping[str, Trial]) -> str:
+    """What came of it, in one line."""
+    shares = [f'{loop} loop {100 * trial.caught_share:.0f} %' for loop, trial in trials.items()]
+    return f'In the cup: {", ".join(shares)}'
 
 
 def curves(moments: Mapping[str, Sequence[Moment]]) -> dict[str, Any]:

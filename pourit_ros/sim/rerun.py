@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..control.limits import lip_to_tip
 from ..control.outflow import lip_of, tilt_of
+from .arm import PERIOD
 from .cell import Cell
 from .setup import Setup
 from .trial import LONGEST, SETTLING, Trial, Watch, moment_of
@@ -35,6 +36,11 @@ class Recording:
     """What perception drew on an image (H, W, 3) RGB."""
     reason: str = ''
     """Why the controller ended, unless all went well."""
+
+    @property
+    def duration(self) -> float:
+        """Until the arm's last motion, s."""
+        return PERIOD * max(self.twists, default=0)
 
     def view(self, time: float) -> NDArray[np.uint8] | None:
         """The newest view at a time."""
@@ -69,8 +75,8 @@ def rerun(setup: Setup, recording: Recording, watch: Watch | None = None) -> Tri
         step += 1
     ended = recording.states[-1][0] if recording.states else last
     return Trial(
-        setup, state, recording.reason, ended or cell.time, setup.target_volume, cell.poured, cell.caught,
-        cell.spilled, peaks[0], peaks[1], peaks[2], len(recording.seen),
+        setup, state, recording.reason, ended or cell.time, setup.target_volume,
+        cell.poured, cell.caught, cell.spilled, peaks[0], peaks[1], peaks[2], len(recording.seen),
         sum(present for _, present in recording.seen),
     )  # fmt: skip
 

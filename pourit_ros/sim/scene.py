@@ -122,7 +122,7 @@ def _servo(mujoco: Any, spec: Any) -> None:
 def _light(mujoco: Any, spec: Any, setup: Setup, size: tuple[int, int], fine: bool) -> None:
     v = spec.visual
     v.global_.offwidth, v.global_.offheight = max(size[0], 320), max(size[1], 240)
-    v.quality.shadowsize, v.quality.offsamples = (4096, 4) if fine else (1024, 0)
+    v.quality.shadowsize, v.quality.offsamples = (2048, 4) if fine else (1024, 0)
     # In units of the extent: with one of a metre, in metres.
     spec.stat.extent = 1.0
     v.map.znear, v.map.zfar = 0.05, 8.0

@@ -1,17 +1,16 @@
 # Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Compare the measurements of a rendered pour with its truth."""
+"""Compare what the nodes say of a simulated pour with its truth."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..formats.estimates_csv import Row
 from ..report.account import Account
 
 
@@ -43,15 +42,22 @@ class Comparison:
         }  # fmt: skip
 
 
-def compare(rows: Iterable[Row], truth: Mapping[int, NDArray[np.float64] | None]) -> Comparison:
-    """Compare rows with the true landing points (3,) m by stamp_ns, None while nothing flows."""
-    known = [(row, truth[row.stamp_ns]) for row in rows if row.stamp_ns in truth]
+def compare(
+    seen: Mapping[int, tuple[bool, NDArray[np.float64] | None]],
+    truth: Mapping[int, NDArray[np.float64] | None],
+) -> Comparison:
+    """Compare what was seen by stamp_ns (presence, landing point (3,) m) with the truth.
+
+    truth: landing points (3,) m by stamp_ns, None while nothing flows; stamps without a truth do
+    not count.
+    """
+    known = [(*seen[stamp_ns], truth[stamp_ns]) for stamp_ns in seen if stamp_ns in truth]
     return Comparison(
         len(known),
-        sum(row.present == (true is not None) for row, true in known),
+        sum(present == (true is not None) for present, _, true in known),
         tuple(
-            1000 * float(np.linalg.norm(np.array(row.landing) - true))
-            for row, true in known
-            if row.landing is not None and true is not None
+            1000 * float(np.linalg.norm(landing - true))
+            for _, landing, true in known
+            if landing is not None and true is not None
         ),
     )
