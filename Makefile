@@ -15,7 +15,7 @@ PARALLEL := -n 2 --dist loadfile
 
 .PHONY: help demo test test-lowest test-kilted check docs clean
 help:
-	@echo 'make demo   set up, then one pour through the live ROS 2 nodes and a report'
+	@echo 'make demo   set up, then a simulated arm pours by sight, with the live ROS 2 nodes'
 	@echo 'make test   set up, then all tests'
 	@echo 'make test-lowest  many tests again, on the lowest versions that setup.py allows'
 	@echo 'make test-kilted  the tests of nodes and messages again, on ROS 2 Kilted'

@@ -155,6 +155,33 @@ def test_a_killed_command(tmp_path, pictures, pairs, start, name, number):
         assert not list(out.glob(f'{PARTIAL}*'))
 
 
+# Python ignores exceptions in a destructor.
+DEAF = """
+import os, signal, sys, time
+from pourit_ros.cli import main
+
+class Deaf:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)
+
+def work():
+    Deaf()
+    time.sleep(60)
+    print('not interrupted')
+
+main.app = work
+main.main()
+"""
+
+
+def test_a_signal_in_a_destructor_is_not_lost():
+    done = subprocess.run([sys.executable, '-c', DEAF], capture_output=True, text=True)
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr
+    assert done.stdout == ''
+    assert done.stderr == 'pourit: interrupted\n'
+
+
 def test_weights_are_as_readable_as_other_files(tmp_path):
     from pourit_ros.perception.weights import load_weights, save_weights
 

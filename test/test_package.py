@@ -52,7 +52,7 @@ MAY_IMPORT = {
     },
     'live': {
         *GROUND, 'bags', 'control', 'formats', 'geometry', 'messages', 'nodes', 'perception',
-        'pipeline', 'report',
+        'pipeline', 'report', 'sim',
     },
     'synth': {*GROUND, 'formats', 'geometry', 'pipeline'},
     'sim': {*GROUND, 'control', 'geometry', 'perception', 'pipeline', 'report', 'synth'},

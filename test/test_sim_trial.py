@@ -84,7 +84,7 @@ def test_sim_writes_a_page_and_its_numbers(tmp_path):
     assert document['trials']['closed']['caught_share'] > 0.97
     assert document['setup']['seed'] == 4
     page = (out / 'sim.html').read_text()
-    assert 'A pour in the simulated cell' in page
+    assert '<h1>In the cup: closed loop 100 %</h1>' in page
     assert '<video' not in page
     # Nothing of an earlier run is replaced unasked.
     again = CliRunner().invoke(app, words)

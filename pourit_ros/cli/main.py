@@ -72,20 +72,35 @@ def common(
     """Watch a robot pour: liquid mask, 3D stream and liquid-to-container distance."""
 
 
+# How soon an interruption that was ignored is raised again, s.
+AGAIN = 0.05
+
+
 class Interrupted(BaseException):
     """A signal asks the command to end; half-written files are removed on the way out."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
-        self.status = 128 + number
+        self.number, self.status = number, 128 + number
 
 
 def _interrupt(number: int, frame: object) -> None:
     raise Interrupted(number)
 
 
+def _interrupt_again(lost: sys.UnraisableHookArgs) -> None:
+    """Python ignores what is raised in a destructor or about a fork: raise it once more."""
+    if not isinstance(lost.exc_value, Interrupted):
+        sys.__unraisablehook__(lost)
+        return
+    number = lost.exc_value.number
+    signal.signal(signal.SIGALRM, lambda _, frame: _interrupt(number, frame))
+    signal.setitimer(signal.ITIMER_REAL, AGAIN)
+
+
 def _end_on_signals() -> None:
     """Make Ctrl-C, `kill` and a closed terminal unwind the command instead of cutting it off."""
+    sys.unraisablehook = _interrupt_again
     for name in ('SIGINT', 'SIGTERM', 'SIGHUP'):
         number = getattr(signal, name, None)
         # Ignored by whoever started us: nohup, a shell's background jobs.

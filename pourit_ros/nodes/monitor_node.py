@@ -67,7 +67,8 @@ PARAMETERS = (
     Parameter(
         'stale_after',
         1.0,
-        'Silence of the input before the state becomes fault, s; 0: never.',
+        "Silence of the input before the state becomes fault, s, in real time and by the node's "
+        'clock; 0: never.',
         high=60.0,
         dynamic=True,
     ),

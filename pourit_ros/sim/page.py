@@ -97,9 +97,10 @@ def write_sim_page(
              'time s', 'images with liquid')  # fmt: skip
     sections = [
         header(headline(trials), known, cards),
-        *([account_banner(account), account_section(account)] if account else []),
+        *([account_banner(account)] if account else []),
         *([_film(video)] if video else []),
         f'<section>{table("Both loops on the same trial", heads, rows)}</section>',
+        *([account_section(account)] if account else []),
         '<section><div id="curves" role="img" '
         'aria-label="Curves of both loops over time"></div></section>',
         definitions(_DEFINITIONS),
