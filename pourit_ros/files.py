@@ -106,18 +106,18 @@ def result_folder(
     """
     check_folder(out, inputs, overwrite)
     made = not out.exists()
-    out.mkdir(parents=True, exist_ok=True)
-    _clear_partials(out)
     partial = out / f'{PARTIAL}{os.getpid()}'
-    partial.mkdir()
     done = False
     try:
+        out.mkdir(parents=True, exist_ok=True)
+        _clear_partials(out)
+        partial.mkdir()
         yield partial
         _move_into(out, partial, command)
         done = True
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-        if made and not done and not any(out.iterdir()):
+        if made and not done and out.exists() and not any(out.iterdir()):
             out.rmdir()
 
 
@@ -165,17 +165,17 @@ def working_folder(
     begins and lists the files when it ends, however it ends.
     """
     check_working_folder(out, command, inputs, own)
-    made_folder = not out.exists()
-    out.mkdir(parents=True, exist_ok=True)
-    (Manifest.read(out) or Manifest(command)).write(out)
+    made = not out.exists()
     try:
+        out.mkdir(parents=True, exist_ok=True)
+        (Manifest.read(out) or Manifest(command)).write(out)
         yield
     finally:
         left = _files(out)
-        if left or not made_folder:
+        if left or not made:
             Manifest(command, dict.fromkeys(left, '')).write(out)
-        else:
-            (out / MANIFEST).unlink()
+        elif out.exists():
+            (out / MANIFEST).unlink(missing_ok=True)
             out.rmdir()
 
 

@@ -5,12 +5,14 @@
 import json
 
 import pytest
-
-pytest.importorskip('mujoco')
+from sim_cell import MISSING
 
 from pourit_ros.bench import pour
 from pourit_ros.errors import InputError
 from pourit_ros.sim.setup import SWITCHES
+
+if MISSING:
+    pytest.skip(MISSING, allow_module_level=True)
 
 
 def row(seed, loop, caught, poured=100.0, clean=True, group=SWITCHES):

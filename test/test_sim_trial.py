@@ -7,22 +7,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sim_cell import MISSING
 from typer.testing import CliRunner
-
-pytest.importorskip('mujoco')
 
 from pourit_ros.cli.main import app
 from pourit_ros.errors import InputError
 from pourit_ros.sim.disturbances import disturbances_of, name_of
 from pourit_ros.sim.eyes import TrueEyes
-from pourit_ros.sim.franka import fr3_model
 from pourit_ros.sim.setup import SWITCHES, draw
 from pourit_ros.sim.trial import cell_settings, run_trial
 
-try:
-    fr3_model()
-except InputError as error:
-    pytest.skip(str(error), allow_module_level=True)
+if MISSING:
+    pytest.skip(MISSING, allow_module_level=True)
 
 MOVED = ('start', 'move', 'latency', 'drops')
 
