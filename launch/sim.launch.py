@@ -20,6 +20,7 @@ from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 
 from pourit_ros.live.launching import integer, number, params_file, preamble, require_rviz, switch
 from pourit_ros.resources import find_resource
+from pourit_ros.sim.trial import MOST_POSE_AGE, VISIBLE
 
 ARGUMENTS = {
     'namespace': ('pourit', 'Namespace of the nodes.'),
@@ -67,6 +68,9 @@ def start(context: LaunchContext) -> list[Action]:
             'source': 'pourit_bottle',
             'target': 'cup',
             'output': 'twist',
+            # What the simulated camera sees, and how many images it loses.
+            'visible_flow': 1e6 * VISIBLE,
+            'max_pose_age': MOST_POSE_AGE,
             'dry_run': switch(given, 'dry_run'),
             'correct': switch(given, 'correct'),
             'fill': number(given, 'fill'),

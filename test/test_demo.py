@@ -12,7 +12,8 @@ from sim_cell import CANNOT_DRAW
 
 from pourit_ros.cli import demo
 from pourit_ros.errors import InputError
-from pourit_ros.live.pour import ENDED, pour_live, read_pour
+from pourit_ros.live.pour import pour_live, read_pour
+from pourit_ros.live.pour_report import ROUNDING, account_of, film_pours, write_pour_page
 from pourit_ros.live.processes import RosProcesses
 from pourit_ros.live.truth import compare
 from pourit_ros.report.account import Account
@@ -63,7 +64,7 @@ def test_a_recorded_pour_runs_again_to_the_last_drop(pour):
     seen = []
     trial = rerun(SETUP, pour.recording, lambda cell, moment, _: seen.append(moment))
     for name in ('poured', 'caught', 'spilled'):
-        assert getattr(trial, name) == pytest.approx(getattr(pour, name), abs=demo.SAME)
+        assert getattr(trial, name) == pytest.approx(getattr(pour, name), abs=ROUNDING)
     assert trial.state == 'done'
     assert trial.images == pour.account.answered
     assert trial.seen == pour.account.liquid
@@ -83,10 +84,12 @@ def test_the_page_shows_both_loops(pour, tmp_path, monkeypatch):
 
     monkeypatch.setattr(film, 'FPS', 1)
     pours = {'closed': pour, 'open': pour}
-    trials, moments = demo._film(SETUP, pours, tmp_path / 'pour.mp4')
-    account = demo._account(SETUP, pours, trials)
+    video = tmp_path / 'pour.mp4'
+    trials, moments = film_pours(SETUP, pours, video)
+    account = account_of(SETUP, pours, trials)
     account.write(tmp_path)
-    demo._write_page(tmp_path, SETUP, pours, trials, moments, account)
+    assert account.status == 0
+    write_pour_page(tmp_path / 'demo.html', SETUP, pours, trials, moments, account, 'move', video)
     page = (tmp_path / 'demo.html').read_text()
     share = f'{100 * pour.caught / pour.poured:.0f} %'
     assert f'<h1>In the cup: closed loop {share}, open loop {share}</h1>' in page
@@ -95,7 +98,14 @@ def test_the_page_shows_both_loops(pour, tmp_path, monkeypatch):
     summary = json.loads((tmp_path / 'summary.json').read_text())
     assert summary['input'] == 2 * pour.account.given
     assert summary['loops']['closed']['caught_ml'] == pytest.approx(1e6 * pour.caught, abs=1e-3)
-    assert (tmp_path / 'pour.mp4').stat().st_size > 10_000
+    assert video.stat().st_size > 10_000
+    # A fault is said first, and by the exit status.
+    trials['open'] = replace(trials['open'], state='fault', reason='the target is full')
+    account = account_of(SETUP, pours, trials)
+    assert account.status == 1
+    assert account.banner == 'the controller of the open loop ended as fault: the target is full'
+    write_pour_page(tmp_path / 'demo.html', SETUP, pours, trials, moments, account, 'move', video)
+    assert '<h2>Fault</h2><p>the controller of the open' in (tmp_path / 'demo.html').read_text()
 
 
 def test_a_recording_with_a_hole_is_refused(pour, tmp_path):
@@ -104,7 +114,7 @@ def test_a_recording_with_a_hole_is_refused(pour, tmp_path):
         del twists[step]
     broken = replace(pour, recording=replace(pour.recording, twists=twists, views=[]))
     with pytest.raises(InputError, match='the recording of the closed loop is not complete'):
-        demo._film(SETUP, {'closed': broken}, tmp_path / 'pour.mp4')
+        film_pours(SETUP, {'closed': broken}, tmp_path / 'pour.mp4')
     assert not (tmp_path / 'pour.mp4').exists()
 
 
@@ -160,9 +170,3 @@ def test_the_comparison_with_the_truth_goes_into_the_account():
     assert told['landing_error_mm']['frames'] == 2
     assert told['landing_error_mm']['median'] == pytest.approx(3)
     assert 'against the truth: liquid right in 3 of 4' in account.lines()
-
-
-def test_states_that_end_a_pour_are_those_of_the_controller():
-    from pourit_ros.nodes import starter_node
-
-    assert starter_node.ENDED == ENDED

@@ -8,6 +8,7 @@ import stat
 
 import pytest
 
+from pourit_ros import files
 from pourit_ros.errors import InputError
 from pourit_ros.files import (
     MANIFEST,
@@ -60,6 +61,19 @@ def test_a_failed_run_leaves_nothing(tmp_path):
         fail(out, result_folder(out, 'lift'))
     assert out.is_dir()
     assert not list(out.iterdir())
+
+
+@pytest.mark.parametrize('folder', [result_folder, working_folder])
+def test_an_interruption_while_a_folder_is_made_leaves_none(tmp_path, monkeypatch, folder):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    # The last step before the block begins, for either.
+    monkeypatch.setattr(files, '_clear_partials', interrupt)
+    monkeypatch.setattr(files.Manifest, 'write', interrupt)
+    with pytest.raises(KeyboardInterrupt), folder(tmp_path / 'out', 'train'):
+        pass
+    assert not (tmp_path / 'out').exists()
 
 
 @pytest.mark.parametrize('overwrite', [False, True])

@@ -25,10 +25,13 @@ from live_pour import (
     Client,
     pour_frame,
 )
+from ros_listener import Listener
 
 from pourit_ros.bags.make import write_pour_bag
+from pourit_ros.geometry import LiquidCloud
 from pourit_ros.live.processes import RosProcesses
 from pourit_ros.messages import encode
+from pourit_ros.messages.decode import ns_to_stamp
 from pourit_ros.messages.ros import fill, message_class
 
 pytestmark = pytest.mark.live
@@ -358,3 +361,63 @@ def test_interrupted_twice(cell, stripe_weights, tmp_path):
         # The second one; raises unless it ends with status 0.
         others.stop(PERCEPTION, PATIENCE)
         assert 'Traceback' not in others.logs()[PERCEPTION]
+
+
+class Clocked(Listener):
+    """The monitor's input, at times of a simulated clock."""
+
+    def __init__(self, nodes):
+        topics = {
+            'pour_state': 'std_msgs/msg/String',
+            'liquid/distance': 'sensor_msgs/msg/Range',
+            '/diagnostics': 'diagnostic_msgs/msg/DiagnosticArray',
+        }
+        super().__init__(nodes, topics, latched=('pour_state',))
+        self.clock = self.offer('/clock', 'rosgraph_msgs/msg/Clock')
+        self.probability = self.offer('liquid/probability', 'sensor_msgs/msg/JointState')
+        self.points = self.offer('liquid/points', 'sensor_msgs/msg/PointCloud2')
+        self.start()
+
+    def tick(self, stamp_ns):
+        self.send(self.clock, {'clock': ns_to_stamp(stamp_ns)})
+
+    def show(self, stamp_ns):
+        """A dry image."""
+        said = {'probability': 0.1, 'present': 0.0, 'depth': 0.0}
+        self.tick(stamp_ns)
+        self.send(self.probability, encode.scalars(stamp_ns, 'cam', said))
+        self.send(self.points, encode.point_cloud(stamp_ns, 'cam', LiquidCloud.empty()))
+
+    def states(self):
+        with self.came:
+            return [message.data for message in self.heard['pour_state']]
+
+    def until(self, act, condition):
+        deadline = time.monotonic() + PATIENCE
+        stamp_ns = T0
+        while not condition():
+            assert time.monotonic() < deadline, self.nodes.logs()
+            stamp_ns += PERIOD
+            act(stamp_ns)
+            time.sleep(0.05)
+        return stamp_ns
+
+
+def test_a_simulation_that_pauses_is_no_silence(tmp_path):
+    pytest.importorskip('rclpy')
+    with RosProcesses(tmp_path, 'pourit') as nodes:
+        nodes.start(MONITOR, {'use_sim_time': True, 'stale_after': 0.5})
+        cell = Clocked(nodes)
+        try:
+            last_ns = cell.until(cell.show, lambda: cell.heard['liquid/distance'])
+            # Diagnostics come once a second of real time.
+            for _ in range(3):
+                cell.next('/diagnostics')
+            assert 'fault' not in cell.states()
+            # The clock goes on, and nothing comes.
+            cell.until(
+                lambda stamp_ns: cell.tick(last_ns + stamp_ns - T0),
+                lambda: 'fault' in cell.states(),
+            )
+        finally:
+            cell.close()

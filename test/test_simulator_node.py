@@ -88,6 +88,13 @@ def test_an_image_has_poses_of_its_stamp(operator):
         assert stamp in operator.stamps(name)
 
 
+def test_what_draws_the_stream_is_loaded_before_the_first_drop(operator):
+    # Loaded later, it would stop everything for a second in the middle of the pour.
+    pid = operator.nodes.pid('pour_simulator')
+    with open(f'/proc/{pid}/maps') as maps:
+        assert 'open3d' in maps.read()
+
+
 def test_it_stands_still_until_the_first_twist(operator):
     before = operator.tip()
     operator.twist = np.zeros(6)

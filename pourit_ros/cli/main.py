@@ -89,7 +89,7 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def _interrupt_again(lost: sys.UnraisableHookArgs) -> None:
-    """Python ignores what is raised in a destructor or about a fork: raise it once more."""
+    """Raise an interruption again that Python ignored, as it does in destructors and forks."""
     if not isinstance(lost.exc_value, Interrupted):
         sys.__unraisablehook__(lost)
         return

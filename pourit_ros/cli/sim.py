@@ -88,11 +88,7 @@ def sim(
             partial.write_text(json.dumps(document, indent=1) + '\n', encoding='ascii')
         write_sim_page(folder / 'sim.html', setup, trials, moments, name_of(group), movie)
     for name, trial in trials.items():
-        say(
-            f'{name} loop: {trial.state}, {100 * trial.caught_share:.1f} % in the cup, '
-            f'{1e6 * trial.spilled:.1f} ml beside it, {1e6 * trial.volume_error:+.1f} ml from '
-            f'{1e6 * trial.target_volume:.0f} ml, {trial.duration:.1f} s'
-        )
+        say(f'{name} loop: {trial.told()}')
     for file in ('sim.html', *(['pour.mp4'] if video else []), 'sim.json'):
         say(f'  {out / file}')
     show(document, '')

@@ -29,6 +29,7 @@ from .tracks import SourceTrack, TargetTrack
 from .watch import Clock, Input, Persistent
 
 MOVES = ('aim', 'start', 'pour', 'return')
+ENDED = ('done', 'fault')
 # What is seen of the stream left the lip this share of the fall before, in the mean.
 SEEN_AGE = 0.5
 # The exit speed that the aim is for follows the believed one within this time, s.

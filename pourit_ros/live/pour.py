@@ -7,9 +7,7 @@ Imports no rclpy: the parent may be any Python program.
 
 from __future__ import annotations
 
-import json
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -20,27 +18,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bags.reader import BagReader
+from ..control.controller import ENDED
 from ..errors import InputError
 from ..messages.contract import MILLILITRES, NAMESPACE
 from ..messages.decode import scalars_from_msg, stamp_to_ns, twist_from_twist_stamped
 from ..messages.images import image_to_rgb
 from ..report.account import Account
+from ..sim.arm import PERIOD
 from ..sim.rerun import Recording
 from ..sim.setup import Setup
+from ..sim.trial import cell_settings
 from .processes import RosProcesses
-from .replay import POLL, RECORDER_TIMEOUT, latencies_ms
+from .replay import RECORDER_TIMEOUT, latencies_ms
 from .report import DEPTH_LATE, PERCEPTION_MISSED
 from .truth import compare
 
 NODES = ('pour_simulator', 'liquid_perception', 'pour_monitor', 'pour_controller')
-# One step of the simulator, s.
-STEP = 0.01
 # From the start of the processes to the simulator's first word: imports, weights, discovery.
 START_TIMEOUT = 90.0
 NANOSECONDS = 1e9
-ENDED = ('done', 'fault')
-# What the camera of the cell surely sees, ml/s (docs/simulation.md).
-VISIBLE = 2.2
 
 T = TypeVar('T')
 Progress = Callable[[str, float], None]
@@ -91,7 +87,9 @@ def pour_live(
                 setup, disturbances, f'{folder}/bag', correct, str(weights)
             ).items():
                 nodes.start(name, parameters)
-            _watch(nodes, progress)
+            for told in nodes.follow('pour_starter', START_TIMEOUT):
+                if progress is not None:
+                    progress(told['state'], told['poured_ml'])
             nodes.stop('recorder', RECORDER_TIMEOUT)
         logs = nodes.logs()
         (Path(folder) / 'bag').rename(bag)
@@ -102,7 +100,7 @@ def _parameters(
     setup: Setup, disturbances: Sequence[str], bag: str, correct: bool, weights: str
 ) -> dict[str, dict[str, Any]]:
     """The nodes' parameters, in the order in which they are started."""
-    ml = MILLILITRES
+    ml, settings = MILLILITRES, cell_settings(setup, correct)
     clock = {'use_sim_time': True}
     return {
         'recorder': {'bag': bag, 'overlay': True, 'simulation': True},
@@ -117,32 +115,15 @@ def _parameters(
         'pour_controller': {
             **clock,
             'dry_run': False,
-            'correct': correct,
+            'correct': settings.correct,
             'fill': ml * setup.told_fill,
             'content': ml * setup.cup_fill,
-            'target_volume': ml * setup.target_volume,
-            'visible_flow': VISIBLE,
+            'target_volume': ml * settings.target_volume,
+            'visible_flow': ml * settings.visible_flow,
+            'max_pose_age': settings.max_pose_age,
         },
         'pour_starter': {'recorded': True, 'progress': True},
     }
-
-
-def _watch(nodes: RosProcesses, progress: Progress | None) -> None:
-    """Wait for the end of pour_starter, which is that of the pour."""
-    heard = False
-    deadline = time.monotonic() + START_TIMEOUT
-    while True:
-        pouring = nodes.running('pour_starter')
-        nodes.check()
-        for line in nodes.new_lines('pour_starter'):
-            heard, told = True, json.loads(line)
-            if progress is not None:
-                progress(told['state'], told['poured_ml'])
-        if not pouring:
-            return
-        if not heard and time.monotonic() > deadline:
-            raise InputError(f'the nodes did not discover each other within {START_TIMEOUT:.0f} s')
-        time.sleep(POLL)
 
 
 def read_pour(bag: Path, log: str = '') -> LivePour:
@@ -158,7 +139,7 @@ def read_pour(bag: Path, log: str = '') -> LivePour:
     start_ns = moving[0].stamp_ns - round(moving[0].trial_s * NANOSECONDS)
     # A step ends at its stamp, and follows the twist from its beginning on.
     steps = {
-        round((stamp_ns - start_ns) / NANOSECONDS / STEP) - 1: twist
+        round((stamp_ns - start_ns) / NANOSECONDS / PERIOD) - 1: twist
         for stamp_ns, twist in said.twists
     }
     arrivals = np.array([tick.arrival_ns for tick in said.clock], dtype=float)

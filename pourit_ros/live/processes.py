@@ -7,6 +7,7 @@ from __future__ import annotations
 import ctypes
 import importlib.metadata
 import importlib.util
+import json
 import os
 import random
 import re
@@ -14,7 +15,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ from ..resources import find_resource
 DOMAINS = range(1, 102)
 # What a node gets to end after SIGINT, s; it may be in the middle of an inference.
 PATIENCE = 10.0
+# How often the output of nodes is looked at, s.
+POLL = 0.05
 # Lines of a node's log that an error quotes.
 TAIL = 3
 PR_SET_PDEATHSIG = 1
@@ -134,6 +138,25 @@ class RosProcesses:
         end = text.rfind(b'\n') + 1
         self._read[node] = self._read.get(node, 0) + end
         return text[:end].decode(errors='replace').splitlines()
+
+    def follow(self, node: str, patience: float) -> Iterator[dict[str, Any]]:
+        """Yield what a node prints on stdout, a JSON object a line, until it ends.
+
+        Raises InputError when any node fails, or when nothing comes in the first `patience` s.
+        """
+        heard = False
+        deadline = time.monotonic() + patience
+        while True:
+            running = self.running(node)
+            self.check()
+            for line in self.new_lines(node):
+                heard = True
+                yield json.loads(line)
+            if not running:
+                return
+            if not heard and time.monotonic() > deadline:
+                raise InputError(f'the nodes did not discover each other within {patience:.0f} s')
+            time.sleep(POLL)
 
     def logs(self) -> dict[str, str]:
         """What each node has logged so far."""

@@ -7,9 +7,7 @@ Imports no rclpy: the parent may be any Python program.
 
 from __future__ import annotations
 
-import json
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +34,6 @@ PLAYED_SUBSCRIPTIONS = {
 # From the start of the processes to the first image: imports, weights, discovery.
 START_TIMEOUT = 120.0
 RECORDER_TIMEOUT = 60.0
-POLL = 0.05
 
 Progress = Callable[[int, int], None]
 
@@ -130,30 +127,16 @@ def replay_live(
                     'await_subscriptions': sum(PLAYED_SUBSCRIPTIONS[p] for p in feed.places),
                 },
             )
-            answered = _watch(nodes, feed.count, progress)
+            answered = 0
+            for told in nodes.follow('bag_player', START_TIMEOUT):
+                answered = told['answered']
+                if progress is not None:
+                    progress(answered, feed.count)
             nodes.stop('recorder', RECORDER_TIMEOUT)
         logs = nodes.logs()
         (Path(folder) / 'bag').rename(out_dir / 'bag')
     recorded = out_dir / 'bag'
     return LiveReplay(recorded, feed.count, answered, latencies_ms(recorded, namespace), logs)
-
-
-def _watch(nodes: RosProcesses, total: int, progress: Progress | None) -> int:
-    """Wait for the player's end; return the number of answered images."""
-    answered, started = 0, False
-    deadline = time.monotonic() + START_TIMEOUT
-    while True:
-        playing = nodes.running('bag_player')
-        nodes.check()
-        for line in nodes.new_lines('bag_player'):
-            started, answered = True, json.loads(line)['answered']
-            if progress is not None:
-                progress(answered, total)
-        if not playing:
-            return answered
-        if not started and time.monotonic() > deadline:
-            raise InputError(f'the nodes did not discover each other within {START_TIMEOUT:.0f} s')
-        time.sleep(POLL)
 
 
 def latencies_ms(bag: str | Path, namespace: str = NAMESPACE) -> dict[int, float]:

@@ -92,7 +92,7 @@ class PourMonitor(SwitchedNode['_Seen']):
         # held from the decision until it is told: the last one told is the last one decided.
         self._state = ''
         self._newest_ns: int | None = None
-        # When that came, s: by the node's clock, and by one that never stands still.
+        # When it last came, s: by the node's clock, and in real time.
         self._last_input: tuple[float, float] | None = None
         self._watch = self.every(0.1, self._check_stale)
         self._watch.cancel()
@@ -256,6 +256,7 @@ class PourMonitor(SwitchedNode['_Seen']):
         self.health.answered(estimate.stamp_ns)
 
     def _times(self) -> tuple[float, float]:
+        """Now, s: by the node's clock, and in real time."""
         return self.get_clock().now().nanoseconds * 1e-9, time.monotonic()
 
     def _check_stale(self) -> None:
@@ -263,7 +264,7 @@ class PourMonitor(SwitchedNode['_Seen']):
         with self.answering:
             if limit == 0 or self._last_input is None or self._state == 'fault':
                 return
-            # A simulation that stands still is not silent, nor is a slow answer to a fast one.
+            # By both clocks: a simulation that is paused, or faster than the nodes, is no failure.
             silence = min(
                 now - then for now, then in zip(self._times(), self._last_input, strict=True)
             )

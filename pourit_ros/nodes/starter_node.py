@@ -11,6 +11,7 @@ from typing import Any
 from rclpy.qos import DurabilityPolicy
 from std_srvs.srv import Trigger
 
+from ..control.controller import ENDED
 from ..messages.decode import scalars_from_msg
 from .base import ManagedNode
 from .parameters import Parameter
@@ -18,7 +19,6 @@ from .parameters import Parameter
 # How often the controller is asked to start, s.
 ASK_PERIOD = 0.5
 REPORT_EVERY = 0.2
-ENDED = ('done', 'fault')
 # A pour that does not end is given up after so long, s; it takes 20 s at real time.
 LONGEST = 240.0
 # Topics without which a recording of the pour is of no use.
@@ -44,7 +44,6 @@ class PourStarter(ManagedNode):
         self._client = self.create_client(Trigger, 'pour_controller/start')
         self._asking = self._started = False
         self._answer, self._state = 'pour_controller/start is not there', ''
-        self._liquid: dict[str, float] = {}
         self._began = self._said = 0.0
         self._timer = self.every(ASK_PERIOD, self._ask)
         self._timer.cancel()
@@ -95,7 +94,7 @@ class PourStarter(ManagedNode):
 
     def _on_liquid(self, message: Any) -> None:
         self.health.received()
-        self._liquid = liquid = scalars_from_msg(message)
+        liquid = scalars_from_msg(message)
         now = time.monotonic()
         if self.value('progress') and now > self._said + REPORT_EVERY:
             self._said = now

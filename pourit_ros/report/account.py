@@ -56,6 +56,7 @@ class Account:
     unused input, by cause. `hints`: lines that help, such as the existing names where one was
     mistyped. `notes`: lines about the results. `what` and `done` are the words for the frames
     ('images') and for answering ('kept'). `facts` go into summary.json unchanged.
+    `problem`: what failed although the frames did not, such as a controller.
     """
 
     command: str
@@ -75,6 +76,7 @@ class Account:
     what: str = 'frames'
     done: str = 'answered'
     facts: dict[str, Any] = field(default_factory=dict)
+    problem: str = ''
 
     def add_rows(self, rows: Iterable[Measured]) -> None:
         """Add answered frames, with presence, measurements and reasons for missing ones."""
@@ -142,13 +144,14 @@ class Account:
     @property
     def status(self) -> int:
         """Exit status: 1 when some input failed or nothing could be measured, else 0."""
-        return int(self.nothing_measured or self.lost.total() > 0 or not self.answered)
+        failed = self.nothing_measured or bool(self.problem)
+        return int(failed or self.lost.total() > 0 or not self.answered)
 
     @property
     def banner(self) -> str:
         """The warning at the top of a page; empty if there is none."""
         if not self.nothing_measured:
-            return ''
+            return self.problem
         return (
             f'Liquid was seen in {self.liquid} {self.what}, but none of them could be measured: '
             f'{". ".join([listed(self.not_measured), *self.hints])}'

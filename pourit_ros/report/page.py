@@ -196,8 +196,9 @@ def account_banner(account: Account) -> str:
     """The warning at the top of a page; empty if there is none."""
     if not account.banner:
         return ''
+    title = 'Nothing was measured' if account.nothing_measured else 'Fault'
     return (
-        '<section class="banner" role="alert"><h2>Nothing was measured</h2>'
+        f'<section class="banner" role="alert"><h2>{title}</h2>'
         f'<p>{escape(account.banner)}</p></section>'
     )
 

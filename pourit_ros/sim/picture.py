@@ -150,7 +150,7 @@ class Photographer:
 
 
 def load_ray_tracer() -> None:
-    """Load what draws streams, for about a second: now, not with the first drop."""
+    """Load what draws streams. It takes a second, which the first drop would otherwise wait."""
     import open3d  # noqa: F401
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Run a recorded trial again: the cell is deterministic, so its twists tell everything."""
+"""Run a recorded trial again: the cell is deterministic, so the twists determine all of it."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..control.controller import Command, PourController, Sighting
+from ..control.controller import ENDED, Command, PourController, Sighting
 from ..control.limits import lip_to_tip
 from ..control.outflow import lip_of, tilt_of
 from ..control.settings import ControllerSettings
@@ -33,7 +33,6 @@ LONGEST = 40.0
 """A pour that takes longer (s) is cut off."""
 SPILL = 2e-6
 """m3: more than that beside the cup is a spill."""
-ENDED = ('done', 'fault')
 # A start that is refused for so long (s) is not coming.
 PATIENCE = 3.0
 # What is in the air lands within that time, s.
@@ -93,6 +92,15 @@ class Trial:
     def clean(self) -> bool:
         """Whether next to nothing went beside the cup."""
         return self.spilled <= SPILL
+
+    def told(self) -> str:
+        """What came of it, in one line."""
+        state = f'{self.state} ({self.reason})' if self.reason else self.state
+        return (
+            f'{state}, {100 * self.caught_share:.1f} % in the cup, '
+            f'{1e6 * self.spilled:.1f} ml beside it, {1e6 * self.volume_error:+.1f} ml from '
+            f'{1e6 * self.target_volume:.0f} ml, in {self.duration:.1f} s'
+        )
 
     def row(self) -> dict[str, object]:
         """The trial as a row of a table: ml, s, degrees, m/s."""
