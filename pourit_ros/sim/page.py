@@ -40,6 +40,8 @@ _DEFINITIONS = (
     ('Caught', 'What lands within the opening of the cup, where the cup is at that moment.'),
     ('Beside it', 'What lands elsewhere, or runs over.'),
 )
+# Names of loops are single words, which the first column of other tables may break.
+_STYLE = 'video { width: 100%; border-radius: 6px; } tbody th { overflow-wrap: normal; }'
 _SCRIPT = """
 function draw(figures) {
   Plotly.react('curves', figures.curves.data, figures.curves.layout, options);
@@ -106,7 +108,7 @@ def write_sim_page(
         definitions(_DEFINITIONS),
     ]
     write_page(path, headline(trials), sections, {'curves': curves(moments)},
-               _SCRIPT, 'video { width: 100%; border-radius: 6px; }')  # fmt: skip
+               _SCRIPT, _STYLE)  # fmt: skip
 
 
 def headline(trials: Mapping[str, Trial]) -> str:
@@ -139,8 +141,8 @@ def curves(moments: Mapping[str, Sequence[Moment]]) -> dict[str, Any]:
     figure.update_xaxes(title={'text': 'time (s)'}, row=len(_PANELS))
     figure.update_layout(
         height=140 * len(_PANELS) + 60, paper_bgcolor=PAPER, plot_bgcolor=PAPER,
-        margin={'l': 48, 'r': 12, 't': 50, 'b': 44}, font={'color': INK},
-        legend={'orientation': 'h', 'y': 1.05, 'x': 1, 'xanchor': 'right'},
+        margin={'l': 48, 'r': 12, 't': 76, 'b': 44}, font={'color': INK},
+        legend={'orientation': 'h', 'y': 1.035, 'x': 0, 'yanchor': 'bottom'},
     )  # fmt: skip
     return as_dict(figure)
 
