@@ -473,8 +473,11 @@ class TestNodes:
     def test_failed_configuration_leaves_the_node_waiting(self, nodes, client):
         nodes.start('recorder', {'autostart': False})
         assert not client.change_state('recorder', CONFIGURE, attempts=6).success
-        lines = set(nodes.logs()['recorder'].splitlines())
-        assert lines == {'ERROR: parameter bag: give the folder to write'}
+        log = nodes.logs()['recorder']
+        # rclpy itself may add that an answer found no client yet.
+        errors = {line for line in log.splitlines() if line.startswith('ERROR')}
+        assert errors == {'ERROR: parameter bag: give the folder to write'}
+        assert 'Traceback' not in log
         assert nodes.running('recorder')
 
     def test_most_parameters_are_locked_while_configured(self, client):
