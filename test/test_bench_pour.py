@@ -3,6 +3,12 @@
 """The benchmark of the closed loop: its groups, its stored rows, its figures, one real run."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 from sim_cell import MISSING
@@ -110,3 +116,53 @@ def test_a_file_of_something_else_is_refused(tmp_path, text):
     with pytest.raises(InputError, match='line 1 is no row of pourit bench pour'):
         pour.read_rows(file)
     assert file.read_text() == text
+
+
+def members(group):
+    """The processes of a process group that still run, by number."""
+    found = set()
+    for path in Path('/proc').glob('[0-9]*/stat'):
+        try:
+            # After the name, which may hold anything: state, parent, group.
+            state, _, its = path.read_text().rpartition(')')[2].split()[:3]
+        except OSError:
+            continue
+        if int(its) == group and state != 'Z':
+            found.add(int(path.parent.name))
+    return found
+
+
+@pytest.mark.parametrize('how', [signal.SIGTERM, signal.SIGKILL])
+def test_no_worker_outlives_the_command(how, tmp_path):
+    command = [
+        'bench',
+        'pour',
+        '--perception',
+        'truth',
+        '--trials',
+        '400',
+        '--jobs',
+        '2',
+        '--rows',
+    ]
+    rows = tmp_path / 'rows.jsonl'
+    with subprocess.Popen(
+        [sys.executable, '-m', 'pourit_ros', *command, str(rows)], start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        try:
+            deadline = time.monotonic() + 120
+            # The command, its resource tracker and two workers, at work.
+            while not rows.exists() and time.monotonic() < deadline:
+                time.sleep(0.1)
+            assert len(members(process.pid)) >= 3
+            os.kill(process.pid, how)
+            while members(process.pid) - {process.pid} and time.monotonic() < deadline + 60:
+                time.sleep(0.1)
+            assert not members(process.pid) - {process.pid}
+            assert process.wait(60) != 0
+        finally:
+            for left in members(process.pid):
+                os.kill(left, signal.SIGKILL)
+    for line in rows.read_text().splitlines():
+        assert json.loads(line)['perception'] == 'truth'

@@ -20,6 +20,7 @@ from ..sim.disturbances import disturbances_of, name_of
 from ..sim.eyes import Eyes, PerceptionEyes, TrueEyes
 from ..sim.setup import SWITCHES, draw
 from ..sim.trial import Trial, Watch, cell_settings, run_trial
+from ..workers import end_workers, start_worker
 
 LOOPS = ('open', 'closed')
 SCENES = 'cell'
@@ -110,7 +111,8 @@ def run_all(wanted: Sequence[Task], rows_file: Path | None, jobs: int) -> Iterat
     # Each process is one thread: two of them fill two cores.
     for name in ('OMP_NUM_THREADS', 'LP_NUM_THREADS'):
         os.environ.setdefault(name, '1')
-    with ProcessPoolExecutor(min(jobs, len(todo)), get_context('spawn')) as pool:
+    context = get_context('spawn')
+    with ProcessPoolExecutor(min(jobs, len(todo)), context, start_worker) as pool:
         futures: list[Future[dict[str, Any]]] = [pool.submit(run_task, task) for task in todo]
         try:
             for future in as_completed(futures):
@@ -120,6 +122,8 @@ def run_all(wanted: Sequence[Task], rows_file: Path | None, jobs: int) -> Iterat
                 yield row
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            # Only whole pours are kept: nobody waits for those that have begun.
+            end_workers()
             raise
 
 

@@ -5,15 +5,12 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +18,7 @@ import numpy as np
 
 from ...errors import InputError
 from ...files import replacing
+from ...workers import start_worker
 from .records import META, clean
 
 RECIPE = 'dataset.json'
@@ -134,20 +132,11 @@ def _start_worker(engine: Engine, folder: Path) -> None:
     global _worker
     import cv2
 
-    # Ctrl-C is the parent's to handle; when it is killed, nothing stays behind.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    start_worker()
     # One thread each: the processes share the cores already.
     cv2.setNumThreads(1)
     np.seterr(all='ignore')
     _worker = engine, folder
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _work(index: int) -> Done:
