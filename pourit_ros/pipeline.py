@@ -30,6 +30,7 @@ from .geometry import (
 from .geometry.plane import PlaneMode
 from .geometry.reach import implausible
 from .geometry.region import Region, pour_region
+from .geometry.registration import SeenContainer, find_container
 from .perception.segmentation import Segmentation
 
 NANOSECONDS = 1_000_000_000
@@ -170,7 +171,8 @@ class Observation:
     """What the camera side of the pipeline saw: the segmentation and its lifted cloud.
 
     `cloud` is empty without liquid, or where the liquid could not be lifted; then `problem` says
-    why. `has_depth`: there was a depth image at the frame's stamp, aligned to colour.
+    why. `has_depth`: there was a depth image at the frame's stamp, aligned to colour. `source`: as
+    that depth image shows it, in the base frame, where it was looked for and found.
     """
 
     stamp_ns: int
@@ -179,6 +181,7 @@ class Observation:
     cloud: LiquidCloud
     problem: str = ''
     has_depth: bool = False
+    source: SeenContainer | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,6 +236,18 @@ class PourObserver:
     def lift(self, frame: Frame, segmentation: Segmentation) -> Observation:
         """Lift the liquid of the segmented image."""
         return lift_frame(frame, segmentation, self.source, self.plane, self.noise)
+
+    def find_source(self, frame: Frame) -> SeenContainer:
+        """Find the source in the depth image, in the base frame: a bottle slips in the gripper.
+
+        Raises NotEstimable, which says what is missing or why it cannot be found.
+        """
+        if frame.depth is None:
+            raise NotEstimable(frame.depth_problem or 'no depth image')
+        T_cam_source, T_base_cam = _poses(frame, self.source)
+        return find_container(frame.depth, frame.camera, self.source, T_cam_source).seen_from(
+            T_base_cam
+        )
 
     def region(self, frame: Frame) -> Region | None:
         """Part of the image where the pour can be visible; None: anywhere."""
@@ -355,12 +370,18 @@ def _lift(
     mode: PlaneMode,
     noise: NoiseModel | None,
 ) -> LiquidCloud:
+    T_cam_source, T_base_cam = _poses(frame, source)
+    up = T_base_cam.rotation.T @ np.array([0.0, 0.0, 1.0])
+    plane = pouring_plane(T_cam_source, source, up, mode, noise)
+    return lift_mask(segmentation.mask, segmentation.cam, frame.camera, plane, frame.depth)
+
+
+def _poses(frame: Frame, source: Container) -> tuple[Pose, Pose]:
+    """The source's and the camera's pose; raises NotEstimable."""
     if frame.T_cam_source is None:
         raise NotEstimable(frame.problem or 'no source pose')
     if frame.T_base_cam is None:
         raise NotEstimable(frame.problem or 'no camera pose in the base frame')
     if problem := implausible('source', source, frame.T_cam_source):
         raise NotEstimable(problem)
-    up = frame.T_base_cam.rotation.T @ np.array([0.0, 0.0, 1.0])
-    plane = pouring_plane(frame.T_cam_source, source, up, mode, noise)
-    return lift_mask(segmentation.mask, segmentation.cam, frame.camera, plane, frame.depth)
+    return frame.T_cam_source, frame.T_base_cam

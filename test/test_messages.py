@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from pourit_ros.control.poured import Poured
 from pourit_ros.geometry import LiquidCloud, PinholeCamera, Pose, PourGeometry
+from pourit_ros.geometry.registration import SeenContainer
 from pourit_ros.geometry.rim import Rim
 from pourit_ros.geometry.stream import StreamFit
 from pourit_ros.messages import MessageError, decode, encode, images
@@ -530,9 +531,12 @@ def frame_messages():
     segmentation = Segmentation(
         0.97, True, np.full((48, 64), 0.25, np.float32), np.eye(48, 64, dtype=bool)
     )
-    observation = Observation(STAMP, str(STAMP), segmentation, cloud())
+    seen = SeenContainer(Pose(np.eye(3), np.array([0.5, 0, 0.2])), 1e-4 * np.eye(6), 0.9)
+    observation = Observation(STAMP, str(STAMP), segmentation, cloud(), source=seen)
     blank = np.zeros((48, 64, 3), np.uint8)
-    yield from perception_messages(observation, blank, 'cam', lambda name: 'overlay' not in name)
+    yield from perception_messages(
+        observation, blank, 'cam', lambda name: 'overlay' not in name, 'base'
+    )
     yield from monitor_messages(
         complete_estimate(), 'base', 'flowing', lambda name: True, Poured(12e-6, 3e-6)
     )
@@ -623,7 +627,7 @@ def test_perception_sends_an_empty_cloud_and_only_the_wanted_images():
     asked = []
     sent = dict(
         perception_messages(
-            observation, np.zeros((4, 4, 3), np.uint8), 'cam', lambda n: asked.append(n)
+            observation, np.zeros((4, 4, 3), np.uint8), 'cam', lambda n: asked.append(n), 'base'
         )
     )
     assert asked == ['liquid/mask', 'liquid/cam', 'liquid/overlay']
@@ -649,7 +653,7 @@ def test_markers_show_the_target_rim_around_the_mouth():
 
 def test_topic_table_is_complete_and_typed():
     names = [topic.name for topic in (*PERCEPTION, *MONITOR)]
-    assert len(set(names)) == len(names) == 14
+    assert len(set(names)) == len(names) == 15
     assert [t.name for t in (*PERCEPTION, *MONITOR) if t.latched] == ['pour_state']
     for topic in (*PERCEPTION, *MONITOR):
         assert topic.type in STORE.types

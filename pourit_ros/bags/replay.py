@@ -206,7 +206,7 @@ class _Replay:
         recorded_ns = self.reader.recorded_ns[frame.stamp_ns]
         frame_id, base_frame = self.reader.color_frame_id, self.options.frames.base_frame
         sent = [
-            *perception_messages(observation, frame.color, frame_id, wanted),
+            *perception_messages(observation, frame.color, frame_id, wanted, base_frame),
             *monitor_messages(estimate, base_frame, state if changed else None, wanted, poured),
         ]
         for name, fields in sent:

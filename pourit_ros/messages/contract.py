@@ -50,6 +50,12 @@ PERCEPTION: tuple[Topic, ...] = (
         'sensor_msgs/msg/PointCloud2',
         'x y z intensity radius in the optical frame; empty: no liquid, or not lifted',
     ),
+    Topic(
+        'source_pose_seen',
+        'geometry_msgs/msg/PoseWithCovarianceStamped',
+        'source, as the depth image shows it, in the base frame (its turn about its own axis is '
+        'that of source_pose); no message: not found',
+    ),
 )
 
 MONITOR: tuple[Topic, ...] = (
@@ -162,6 +168,7 @@ def perception_messages(
     color_rgb: NDArray[np.uint8],
     frame_id: str,
     want: Callable[[str], bool],
+    base_frame: str,
 ) -> Iterator[tuple[str, Fields]]:
     """Yield (topic name, fields) of the camera's half of a frame.
 
@@ -181,6 +188,11 @@ def perception_messages(
         )
         drawn = overlay(color_rgb, seen, estimate, None)
         yield 'liquid/overlay', encode.image(stamp, frame_id, drawn)
+    if (source := observation.source) is not None:
+        yield (
+            'source_pose_seen',
+            encode.pose_with_covariance(stamp, base_frame, source.pose, source.covariance),
+        )
     scalars = {
         'probability': float(seen.probability),
         'present': float(seen.present),

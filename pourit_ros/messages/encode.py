@@ -127,13 +127,22 @@ def position_with_covariance(
     """Build a PoseWithCovarianceStamped of a position (3,) with its covariance (3, 3)."""
     whole = np.zeros((6, 6))
     whole[:3, :3] = covariance
-    return {
-        'header': header(stamp_ns, frame_id),
-        'pose': {
-            'pose': {'position': xyz(position), 'orientation': _quaternion(Pose.identity())},
-            'covariance': whole.reshape(-1),
-        },
-    }
+    placed = {'position': xyz(position), 'orientation': _quaternion(Pose.identity())}
+    return _with_covariance(stamp_ns, frame_id, placed, whole)
+
+
+def pose_with_covariance(
+    stamp_ns: int, frame_id: str, T_frame_x: Pose, covariance: ArrayLike
+) -> Fields:
+    """Build a PoseWithCovarianceStamped; covariance (6, 6), m and rad, axes of the frame."""
+    return _with_covariance(stamp_ns, frame_id, pose(T_frame_x), covariance)
+
+
+def _with_covariance(
+    stamp_ns: int, frame_id: str, placed: Fields, covariance: ArrayLike
+) -> Fields:
+    flat = np.asarray(covariance, dtype=float).reshape(-1)
+    return {'header': header(stamp_ns, frame_id), 'pose': {'pose': placed, 'covariance': flat}}
 
 
 def transforms(edges: Iterable[tuple[int, str, str, Pose]]) -> Fields:

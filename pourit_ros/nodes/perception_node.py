@@ -7,13 +7,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from copy import copy
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, get_args, runtime_checkable
 
 import numpy as np
 
-from ..geometry import Container, PinholeCamera, PouringPlane, lift_mask
+from ..geometry import Container, NotEstimable, PinholeCamera, PouringPlane, lift_mask
 from ..geometry.plane import PlaneMode
+from ..geometry.registration import SeenContainer
 from ..messages.camera_info import is_rectified
 from ..messages.contract import PERCEPTION, perception_messages
 from ..messages.errors import MessageError
@@ -244,10 +246,14 @@ class LiquidPerception(SwitchedNode[tuple[Frame, str, int]]):
             segmentation = observer.segment(frame)
         with self.health.timed('lift'):
             observation = observer.lift(frame, segmentation)
+        if self.wanted('source_pose_seen'):
+            observation = replace(observation, source=self._find_source(observer, frame))
         with self.answering, self.health.timed('publish'):
             if epoch != self.epoch:
                 return
-            messages = perception_messages(observation, frame.color, frame_id, self.wanted)
+            messages = perception_messages(
+                observation, frame.color, frame_id, self.wanted, self.value('base_frame')
+            )
             for name, fields in messages:
                 self.send(name, fields)
         if problem := frame.problem or observation.problem or frame.depth_problem:
@@ -255,6 +261,16 @@ class LiquidPerception(SwitchedNode[tuple[Frame, str, int]]):
         self.health.answered(frame.stamp_ns)
         with self.worker.lock:
             self._tell_losses()
+
+    def _find_source(self, observer: PourObserver, frame: Frame) -> SeenContainer | None:
+        with self.health.timed('find source'):
+            try:
+                seen = observer.find_source(frame)
+            except NotEstimable as error:
+                self.health.fact('source in depth', error.reason)
+                return None
+        self.health.fact('source in depth', f'{100 * seen.covered:.0f} % of it')
+        return seen
 
     def _tell_losses(self) -> None:
         """Report the assembler's drops and the skew of companions; with the lock held."""
