@@ -42,6 +42,7 @@ class Plant:
     calibration: float = 1.0
     coefficient: float = 0.62
     measures_flow: bool = True
+    shows_source: bool = False
     start_off: tuple[float, float] = (0.0, 0.0)
     start_tilt: float = 0.65
     move: tuple[float, float] = (0.0, 0.0)
@@ -119,8 +120,12 @@ class Plant:
         flow = self.pouring.flow
         chance = 0.92 / (1 + np.exp(-(flow - 6 * ML) / ML)) + 0.01
         present = bool(rng.random() < chance)
+        source = None
+        if self.shows_source:
+            shake = rng.standard_normal((2, 3))
+            source = self.held().perturbed(0.002 * shake[0], 0.004 * shake[1])
         if not present or not flying:
-            return Sighting(stamp, present)
+            return Sighting(stamp, present, source=source)
         mouth = self.target_pose().apply(self.target.mouth)
         newest = flying[-5:]
         place = np.mean([predicted_landing(p[1], p[2], mouth[2]) for p in newest], axis=0)
@@ -130,7 +135,7 @@ class Plant:
         known = self.measures_flow
         return Sighting(
             stamp, True, offset, sigma**2 * np.eye(3), seen if known else None,
-            0.12 * seen + 0.5 * ML if known else None,
+            0.12 * seen + 0.5 * ML if known else None, source,
         )  # fmt: skip
 
     def act(self, twist):

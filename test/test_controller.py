@@ -176,7 +176,7 @@ def test_liquid_that_is_never_seen_is_not_poured_on():
     assert plant.poured < 25 * ML
 
 
-@pytest.mark.parametrize('begun', [2, 20, 50])
+@pytest.mark.parametrize('begun', [2, 20, 40])
 @pytest.mark.parametrize('told', [300, 330, 360])
 def test_liquid_that_vanishes_is_not_taken_for_an_empty_lip(begun, told):
     """However little was poured before, and however unsure the fill."""
@@ -206,6 +206,18 @@ def test_a_bottle_that_may_slip_is_believed_to():
     plant = Plant(settings=replace(QUICK, tilt_sigma=0.06), told=350 * ML, **slipping).run(40)
     assert plant.log[-1][1] == 'done'
     assert abs(plant.error) < 12 * ML
+
+
+@pytest.mark.parametrize('slip', [-0.1, 0.1])
+def test_a_slip_that_depth_shows_costs_little(slip):
+    """Without a flow that is measured; unseen, it ends in a fault or pours on the wrong ground."""
+    slipping = {'slip': slip, 'slip_at': 5.0, 'start_off': (0.02, 0.01), 'measures_flow': False}
+    for seed in range(2):
+        seen = Plant(settings=QUICK, seed=seed, shows_source=True, **slipping).run(40)
+        assert seen.log[-1][1] == 'done'
+        assert abs(seen.error) < 10 * ML
+        unseen = Plant(settings=QUICK, seed=seed, **slipping).run(40)
+        assert abs(unseen.error) > 20 * ML
 
 
 @pytest.mark.parametrize(

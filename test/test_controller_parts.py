@@ -162,6 +162,38 @@ def test_the_first_liquid_seen_tells_the_fill():
     assert belief.now.flow == pytest.approx(pouring.flow, rel=0.4)
 
 
+def test_a_tilt_that_is_seen_is_followed():
+    model = Outflow(Container.load('bottle').cavity)
+    belief = PourBelief(model, 300 * ML, 30 * ML, 8 * ML, 0.3, 0.017)
+    rng = np.random.default_rng(0)
+
+    def error(time):
+        """It slips by 0.1 rad within two seconds."""
+        return 0.05 * np.clip(time - 2, 0, 2)
+
+    late, wild = 0.15, 0
+    for k in range(300):
+        now = 0.02 * k
+        belief.advance(now, 0.5, 0.02)
+        if k % 3 == 0 and k * 0.02 > late:
+            seen = error(now - late) + 0.004 * rng.standard_normal()
+            if k % 45 == 0:
+                # Now and then it sees something else.
+                wild += 1
+                seen += 0.5
+            belief.see_tilt(now - late, seen)
+        if now > 0.5:
+            assert belief.now.tilt_seen == pytest.approx(error(now), abs=0.025), now
+        if 1 < now < 1.9 or now > 5:
+            assert belief.now.tilt_error == pytest.approx(error(now), abs=0.02), now
+    assert wild > 4
+    # What is seen again and again is so.
+    for k in range(12):
+        belief.see_tilt(now + 0.06 * k, 0.4)
+        belief.advance(now + 0.06 * k, 0.5, 0.06)
+    assert belief.now.tilt_seen == pytest.approx(0.4, abs=0.05)
+
+
 def test_settings_state_the_margin_and_refuse_what_does_not_fit():
     s = ControllerSettings()
     margin = s.delay_margin()

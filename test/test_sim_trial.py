@@ -7,11 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sim_cell import MISSING
+from sim_cell import MISSING, needs_drawing
 from typer.testing import CliRunner
 
 from pourit_ros.cli.main import app
+from pourit_ros.control.outflow import tilt_of
 from pourit_ros.errors import InputError
+from pourit_ros.pipeline import Frame, PourObserver
+from pourit_ros.sim.cell import Cell
 from pourit_ros.sim.disturbances import disturbances_of, name_of
 from pourit_ros.sim.eyes import TrueEyes
 from pourit_ros.sim.setup import SWITCHES, draw
@@ -49,6 +52,38 @@ def test_the_closed_loop_follows_the_cup_that_the_open_loop_misses():
     assert 0 < closed.seen < closed.images
     # The same trial again is the same pour.
     assert pour(setup, True).row() == closed.row()
+
+
+@needs_drawing
+@pytest.mark.parametrize('seed', range(4))
+def test_the_camera_shows_how_the_bottle_has_slipped(seed):
+    """Its tilt against the vertical, although the camera's own place is not quite known."""
+    slip = (0.01, (-1) ** seed * 0.12, 0.03)
+    drawn = draw(seed, ('camera', 'color', 'lamp'))
+    cell = Cell(replace(drawn, slip=slip, slip_at=-1.0, slip_for=0.1))
+    color, depth = cell.observe()
+    T_base_cam = cell.reported_cam()
+    told = cell.reported_source()
+    frame = Frame(
+        color, cell.camera, depth=depth, T_cam_source=T_base_cam.inverse() @ told,
+        T_base_cam=T_base_cam,
+    )  # fmt: skip
+    observer = PourObserver(None, cell.source)
+    seen = observer.find_source(frame)
+    true, was, is_seen = (
+        tilt_of(cell.source, pose) for pose in (cell.T_base_source, told, seen.pose)
+    )
+    assert abs(was - true) > 0.08
+    # 1 degree is the camera's own.
+    assert is_seen == pytest.approx(true, abs=0.026)
+    cell.close()
+
+
+def test_a_slip_that_the_camera_shows_costs_little():
+    setup = replace(setup_of(3, ()), slip=(0.0, 0.12, 0.0), slip_at=4.0)
+    trial = pour(setup, True)
+    assert trial.state == 'done'
+    assert abs(trial.volume_error) < 15e-6
 
 
 def test_a_start_that_is_refused_is_said():

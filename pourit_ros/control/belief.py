@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .history import History
 from .outflow import LAG, Outflow
 
-PARTICLES = 400
+PARTICLES = 1000
 # How the error of the tilt wanders, rad/s^0.5.
 TILT_WANDERS = 0.0015
 # A bottle may slip in the gripper: how often it begins and ends to (1/s), and how fast (rad/s).
@@ -33,6 +33,11 @@ MISSED, FALSE = 0.08, 0.02
 SEEN_FROM, SEEN_WIDTH = 0.75, 0.13
 # Measured flows err further, now and then, than their deviation says.
 OUTLIER = 0.03
+# A seen tilt errs by so much (rad), a bottle that slips gets faster by so much (rad/s^1.5), and a
+# rate that was seen holds for so long, s.
+TILT_SIGMA, SLIPS_FASTER, TILT_HOLDS = 0.0055, 0.05, 0.4
+# One that is farther off than this (rad) is not believed, unless it comes so often in a row.
+LEAP, STUBBORN = 0.1, 4
 # Before particles are drawn anew, this share of them has to count.
 EFFECTIVE = 0.5
 
@@ -52,6 +57,8 @@ class Believed:
     """Of the reported tilt, rad: the true one is larger by as much."""
     calibration: float = 1.0
     """Seen flow over true flow."""
+    tilt_seen: float = 0.0
+    """What is seen of the tilt's error, rad; part of it."""
 
 
 class PourBelief:
@@ -80,6 +87,9 @@ class PourBelief:
         self._calibration_sigma = calibration_sigma
         self._calibration = np.exp(calibration_sigma * _normal(rng, n))
         self._slip = np.zeros(n)
+        # Error of the reported tilt and its rate, as seen: rad, rad/s.
+        self._seen, self._seen_P = np.zeros(2), np.diag([1.0, 0.01])
+        self._seen_at, self._seen_error, self._leaps = -np.inf, 0.0, 0
         self._pending = 0.0
         self._flow, self._speed, self._poured = np.zeros((3, n))
         self._log_weight = np.zeros(n)
@@ -98,8 +108,9 @@ class PourBelief:
         if self._pending < STEP:
             return
         dt, self._pending = self._pending, 0.0
-        self._slide(dt)
-        steady, speed = self.outflow.flows(self._volume, tilt + self._tilt_error)
+        self._slide(dt, now - self._seen_at > 2 * TILT_HOLDS)
+        self._seen_error = float(self._seen @ [1.0, min(now - self._seen_at, TILT_HOLDS)])
+        steady, speed = self.outflow.flows(self._volume, tilt + self._error)
         self._flow += (steady - self._flow) * (1 - np.exp(-dt / LAG))
         left = np.minimum(self._flow * dt, self._volume)
         self._volume -= left
@@ -107,6 +118,23 @@ class PourBelief:
         self._speed = np.where(self._flow > 0, speed, 0.0)
         self._flows.add(now, self._flow.copy())
         self._summarize()
+
+    def see_tilt(self, stamp: float, error: float) -> None:
+        """Take in by how much (rad) the tilt exceeded the reported one at `stamp` (s), as seen."""
+        dt = min(stamp - self._seen_at, TILT_HOLDS)
+        leaps = np.isfinite(self._seen_at) and abs(error - self._seen[0]) > LEAP
+        self._leaps = self._leaps + 1 if leaps else 0
+        if 0 < self._leaps < STUBBORN:
+            return
+        F = np.array([[1.0, dt], [0, 1.0]])
+        Q = SLIPS_FASTER**2 * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
+        self._seen, P = F @ self._seen, F @ self._seen_P @ F.T + Q
+        if self._leaps:
+            # Again and again: that is how it is.
+            P = np.diag([1.0, 0.01])
+        gain = P[:, 0] / (P[0, 0] + TILT_SIGMA**2)
+        self._seen = self._seen + gain * (error - self._seen[0])
+        self._seen_P, self._seen_at = P - np.outer(gain, P[0]), stamp
 
     def see(
         self, stamp: float, present: bool | None, flow: float | None, sigma: float | None
@@ -136,7 +164,7 @@ class PourBelief:
 
     def steady_flow(self, tilt: float) -> float:
         """Mean of what would flow in the long run at another reported tilt (rad), m3/s."""
-        flow, _ = self.outflow.flows(self._volume, tilt + self._tilt_error)
+        flow, _ = self.outflow.flows(self._volume, tilt + self._error)
         return float(self.weight @ flow)
 
     def onset(self, sigmas: float) -> float:
@@ -144,16 +172,24 @@ class PourBelief:
         volume = min(self.now.left + sigmas * self.now.left_sigma, self.outflow.capacity)
         return self.outflow.onset(volume) - self.now.tilt_error - sigmas * self.tilt_sigma
 
-    def _slide(self, dt: float) -> None:
-        """Let the errors of the tilt wander, and bottles slip at a constant rate for a while."""
+    @property
+    def _error(self) -> NDArray[np.float64]:
+        """Of the reported tilt (N,), rad: what is seen of it, and what is left."""
+        return self._seen_error + self._tilt_error
+
+    def _slide(self, dt: float, unseen: bool) -> None:
+        """Let the tilt's error wander; where it is not seen, a bottle slips for a while."""
         rng = self._rng
+        self._tilt_error += TILT_WANDERS * np.sqrt(dt) * rng.standard_normal(PARTICLES)
+        if not unseen:
+            self._slip = np.zeros(PARTICLES)
+            return
         chance = rng.random(PARTICLES)
         begins = (self._slip == 0) & (chance < SLIP_BEGINS * dt)
         ends = (self._slip != 0) & (chance < SLIP_ENDS * dt)
         rates = SLIP_RATE * rng.standard_normal(PARTICLES)
         self._slip = np.where(begins, rates, np.where(ends, 0.0, self._slip))
-        wander = TILT_WANDERS * np.sqrt(dt) * rng.standard_normal(PARTICLES)
-        self._tilt_error += wander + dt * self._slip
+        self._tilt_error += dt * self._slip
 
     def _visibility(self, flows: NDArray[np.float64]) -> NDArray[np.float64]:
         x = (flows / self.visible_flow - SEEN_FROM) / SEEN_WIDTH
@@ -189,7 +225,7 @@ class PourBelief:
         speed = float(flowing @ self._speed) / total if total > 0 else 0.0
         self.now = Believed(
             *both(self._poured), *both(self._flow), speed, *both(self._volume),
-            float(w @ self._tilt_error), float(w @ self._calibration),
+            float(w @ self._error), float(w @ self._calibration), self._seen_error,
         )  # fmt: skip
 
 

@@ -32,6 +32,8 @@ MOVES = ('aim', 'start', 'pour', 'return')
 ENDED = ('done', 'fault')
 # What is seen of the stream left the lip this share of the fall before, in the mean.
 SEEN_AGE = 0.5
+# A landing is believed where this share of the visible flow is likely to flow.
+LIKELY = 0.3
 # The exit speed that the aim is for follows the believed one within this time, s.
 SPEED_TIME = 0.15
 # Where the aim has come to rest: m, m/s, rad, and for how long, s.
@@ -56,6 +58,8 @@ class Sighting:
     """m3/s."""
     flow_sigma: float | None = None
     """Its standard deviation, m3/s."""
+    source: Pose | None = None
+    """The source's pose as the depth image shows it."""
 
     def flaw(self) -> str:
         """What makes it unusable; empty if nothing does."""
@@ -150,11 +154,22 @@ class PourController:
         self._guard.usable = now
         if self._belief is None or not self.settings.correct:
             return
+        if sighting.source is not None:
+            self._see_source(sighting.stamp, sighting.source)
         self._belief.see(sighting.stamp, sighting.present, sighting.flow, sighting.flow_sigma)
+        # A false alarm in a dry image must not move the aim, nor stand for a flow.
+        flows = self._belief.flows_more_than(LIKELY * self.settings.visible_flow) > 0.5
         if sighting.present is not None:
-            self._guard.sees(now, sighting.present, self._belief.now)
-        if sighting.present is not False and sighting.offset is not None:
+            self._guard.sees(now, sighting.present, self._belief.now, flows)
+        if flows and sighting.present is not False and sighting.offset is not None:
             self._learn(sighting.stamp, sighting.offset, sighting.covariance)
+
+    def _see_source(self, stamp: float, T_base_source: Pose) -> None:
+        """Compare the source as seen with where it was reported to be."""
+        axis = self._source.see(stamp, T_base_source)
+        if axis is not None and self._belief is not None:
+            seen = self.source.axis_in(T_base_source)
+            self._belief.see_tilt(stamp, _tilt(seen) - _tilt(axis))
 
     def _learn(
         self, stamp: float, offset: NDArray[np.float64], covariance: NDArray[np.float64] | None
@@ -229,7 +244,7 @@ class PourController:
     @property
     def tilt(self) -> float:
         """Of the source as reported, rad."""
-        return float(np.arccos(np.clip(self._source.axis[2], -1, 1)))
+        return _tilt(self._source.axis)
 
     @property
     def offset(self) -> NDArray[np.float64]:
@@ -386,10 +401,11 @@ class PourController:
         """Where (3,) m what leaves now lands, by model and poses."""
         axis = self._source.axis
         down = max(-float(axis[2]), 0.0) * self._speed
-        drop = max(float(self.lip[2] - self._target.mouth[2]), 0.0)
+        lip = self.lip + self._source.seen_shift
+        drop = max(float(lip[2] - self._target.mouth[2]), 0.0)
         fall = float(fall_time(drop, down))
         across = self._speed * (float(np.sin(self.tilt)) if axis[2] < 0 else 1.0)
-        return np.asarray(self.lip + fall * across * self._direction() - drop * UP)
+        return np.asarray(lip + fall * across * self._direction() - drop * UP)
 
     def _follow_speed(self, dt: float) -> None:
         """Let the exit speed that is aimed for follow the believed one."""
@@ -397,3 +413,8 @@ class PourController:
         if self.state in ('pour', 'return', 'fault'):
             speed = self._belief.now.exit_speed or self._speed  # type: ignore[union-attr]
         self._speed += (speed - self._speed) * (1 - np.exp(-dt / SPEED_TIME))
+
+
+def _tilt(axis: NDArray[np.float64]) -> float:
+    """From the vertical, rad."""
+    return float(np.arccos(np.clip(axis[2], -1, 1)))

@@ -42,8 +42,8 @@ class Guard:
         self._from = np.zeros(3)
         self._least: Pouring | None = None
         self._reckoned: tuple[Pouring, float] | None = None
-        self._present = False
         self._unseen = Persistent()
+        self._flowed = False
 
     def admit(self, fill: float, content: float, target: Container) -> float:
         """The fill (m3) if it can be poured from; raises InputError."""
@@ -74,23 +74,23 @@ class Guard:
         held = self.outflow.kept(onset - s.tilt_sigma) - self.outflow.kept(onset)
         least = fill - LEAST * float(np.hypot(s.fill_sigma * fill, held))
         self._least = Pouring(self.outflow, max(least, 0.0))
-        self._unseen, self._reckoned, self._present = Persistent(), None, False
+        self._unseen, self._reckoned, self._flowed = Persistent(), None, False
         self.seen = -inf
 
-    def sees(self, now: float, present: bool, believed: Believed) -> None:
+    def sees(self, now: float, present: bool, believed: Believed, flows: bool) -> None:
         """Whether liquid is seen. If so, the model alone says how it goes on, until the next time.
 
-        One image alone may be a false alarm, two in a row are believed.
+        One image alone may be a false alarm, and so are more of them where by all that is believed
+        nothing `flows`: two in a row are taken for a flow that may.
         """
-        before, self._present = self._present, present
-        if not present:
-            return
-        self.seen = now
-        if not before:
+        sure, self._flowed = present and flows and self._flowed, present and flows
+        if present:
+            self.seen = now
+        if not sure:
             return
         pouring = Pouring(self.outflow, min(believed.left, self.outflow.capacity))
         pouring.flow = believed.flow
-        self._reckoned = pouring, believed.tilt_error
+        self._reckoned = pouring, believed.tilt_error - believed.tilt_seen
 
     def holds(self, now: float) -> bool:
         """Whether nothing may be tilted forward: something is late, or unseen."""
@@ -140,8 +140,8 @@ class Guard:
     def _blind(self, now: float, dt: float, state: str, tilt: float, belief: PourBelief) -> str:
         """Unseen is not dry: by the model it flows visibly, and nobody sees it."""
         assert self._least is not None
+        s, tilt = self.settings, tilt + belief.now.tilt_seen
         self._least.step(tilt, dt)
-        s = self.settings
         if not s.correct or state not in ('start', 'pour'):
             self._unseen.update(now, False)
             return ''

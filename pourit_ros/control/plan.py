@@ -23,6 +23,9 @@ TILT_GAIN = 3.0
 # Where the flow changes by less than this with the tilt (m3/s/rad), nothing flows yet.
 FLAT = 20e-6
 PROBE = 0.02
+# From so many sigmas before the likely onset on, the source is tilted at this share of the rate:
+# the tilt at which the flow is first seen tells the fill.
+NEAR_SIGMAS, SLOW = 1.0, 0.5
 # How far ahead (s) the return is computed, in which steps, and from how near the goal (m3) on.
 HORIZON, STEP, NEAR = 1.2, 0.02, 40e-6
 # With the landing point beyond this share of the rim, the source is tilted back until it is not.
@@ -61,7 +64,7 @@ class PourPlan:
             # Not back: what has not flowed yet may stay as it is.
             return min(max(TILT_GAIN * (self.ready_tilt(belief) - tilt), 0.0), 0.5 * s.tilt_rate)
         if s.correct and offset > ASTRAY * rim and belief.now.flow > 0:
-            return -0.5 * s.tilt_rate
+            return -s.tilt_rate
         return self._keep(tilt, belief)
 
     def _keep(self, tilt: float, belief: PourBelief) -> float:
@@ -70,7 +73,8 @@ class PourPlan:
         steady = belief.steady_flow(tilt)
         slope = (belief.steady_flow(tilt + PROBE) - steady) / PROBE
         if slope < FLAT:
-            return s.pour_tilt_rate
+            near = tilt > belief.onset(NEAR_SIGMAS)
+            return (SLOW if near else 1.0) * s.pour_tilt_rate
         there = tilt + now.tilt_error
         kept = self.outflow.kept(there - PROBE) - self.outflow.kept(there + PROBE)
         sinks = now.flow / max(kept / (2 * PROBE), 1e-5)

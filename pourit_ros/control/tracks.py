@@ -14,6 +14,8 @@ from .history import History
 
 # Noise of the source's poses is averaged over this time (s): twists say how it moves meanwhile.
 SOURCE_AVERAGE = 2.5
+# What a camera sees of it is averaged over this time, s.
+SIGHT_AVERAGE = 0.3
 # A target at rest is averaged with an acceleration of this density, one that moves with the other
 # (m/s^1.5).
 REST, MOVING = 0.004, 0.12
@@ -32,9 +34,11 @@ class SourceTrack:
         self.source, self.arm_lag = source, arm_lag
         self.mouth: NDArray[np.float64] = np.zeros(3)
         self.axis: NDArray[np.float64] = np.array([0.0, 0, 1])
+        self.seen_shift: NDArray[np.float64] = np.zeros(3)
+        """From the mouth to where a camera saw it (3,), m."""
         self.known = False
-        self._count = 0
-        self._stamp = self._time = -np.inf
+        self._count = self._sights = 0
+        self._stamp = self._time = self._seen_at = -np.inf
         self._places, self._twists = History(), History()
 
     def measure(self, stamp: float, T_base_source: Pose) -> None:
@@ -51,6 +55,20 @@ class SourceTrack:
         weight = max(weight, 1 / self._count)
         self._stamp = stamp
         self._shift(weight * (mouth - then[:3]), weight * (axis - then[3:]))
+
+    def see(self, stamp: float, T_base_source: Pose) -> NDArray[np.float64] | None:
+        """Take in a pose that a camera saw; the axis (3,) as it was reported for the same time."""
+        then = self._places.at(stamp)
+        if then is None:
+            return None
+        self._sights += 1
+        weight = 1 - np.exp(-max(stamp - self._seen_at, 0.0) / SIGHT_AVERAGE)
+        self._seen_at = stamp
+        shift = self.source.mouth_in(T_base_source) - then[:3]
+        self.seen_shift = self.seen_shift + max(weight, 1 / self._sights) * (
+            shift - self.seen_shift
+        )
+        return then[3:]
 
     def restart(self, now: float) -> None:
         """Forget the times of what is known: the clock was set."""

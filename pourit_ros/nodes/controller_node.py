@@ -97,6 +97,9 @@ class PourControllerNode(ManagedNode):
         ):  # fmt: skip
             # The one-slot rule of images does not hold for what is said of them: all counts.
             self.subscribe(kind, topic, partial(self._hear, take), QUEUE, required=True)
+        # Not required: a bottle that depth does not show is poured from as well.
+        kind = 'geometry_msgs/msg/PoseWithCovarianceStamped'
+        self.subscribe(kind, 'source_pose_seen', partial(self._hear, self._see_source), QUEUE)
         self.subscribe('std_msgs/msg/String', 'pour_state', self._on_pour_state, 1)
         self._halts, self._told, self._ending, self._set_point = 0, '', None, None
         self._last = self._now()
@@ -141,6 +144,12 @@ class PourControllerNode(ManagedNode):
 
     def _hear(self, take: Callable[[Any, float], None], message: Any) -> None:
         self._feed(take, message, self._now())
+
+    def _see_source(self, message: Any, now: float) -> None:
+        frame, base = message.header.frame_id, self.value('base_frame')
+        if frame != base:
+            raise MessageError(f'source_pose_seen is in {frame!r}, not in base_frame {base!r}')
+        self._sightings.source(message, now)
 
     def _on_pour_state(self, message: Any) -> None:
         if message.data == 'fault' and self._controller.state in ('start', 'pour'):
@@ -237,7 +246,7 @@ class PourControllerNode(ManagedNode):
             self._controller.see(
                 Sighting(
                     seen.stamp_ns * 1e-9, seen.present, seen.offset, seen.covariance,
-                    seen.flow, seen.flow_sigma,
+                    seen.flow, seen.flow_sigma, seen.source,
                 ),
                 now,
             )  # fmt: skip

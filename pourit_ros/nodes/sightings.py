@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..messages.decode import scalars_from_msg, stamp_to_ns
+from ..geometry import Pose
+from ..messages.decode import pose_from_pose_stamped, scalars_from_msg, stamp_to_ns
 from ..messages.errors import MessageError
 
 # How long an image that was seen waits for what pour_monitor measures in it, s.
@@ -32,6 +33,7 @@ class Seen:
     covariance: NDArray[np.float64] | None = None
     flow: float | None = None
     flow_sigma: float | None = None
+    source: Pose | None = None
     arrived: float = field(default=0.0, repr=False)
     whole: bool = field(default=False, repr=False)
 
@@ -70,6 +72,10 @@ class Sightings:
             ML * values[name] if name in values else None
             for name in ('flow_ml_s', 'flow_sigma_ml_s')
         )
+
+    def source(self, message: Any, now: float) -> None:
+        """Take in `source_pose_seen`; raises MessageError."""
+        self._at(message, now).source = pose_from_pose_stamped(message.pose)
 
     def poured(self, message: Any, now: float) -> None:
         """Take in `liquid/poured`, the last message about every image."""

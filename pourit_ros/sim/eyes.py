@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..control.controller import Sighting
+from ..geometry import NotEstimable, Pose
 from ..pipeline import Frame, Observation, PourEstimate, PourPipeline, SegmenterLike
 from ..report.overlay import overlay
 from .cell import Cell
@@ -23,6 +25,8 @@ SEEN_HALF, SEEN_STEEP, FALSE = 1.6e-6, 3.0, 0.02
 OFFSET_NOISE, OFFSET_BIAS = 0.003, 0.004
 # Flows are told about this one, m3/s, whatever flows; logarithmic errors of a trial and an image.
 FLOW_TOLD, FLOW_GROWS, FLOW_BIAS, FLOW_NOISE = 7e-6, 0.15, 0.35, 0.27
+# Errors of the source as depth shows it, rad and m: of a whole trial, and of an image.
+TURN_BIAS, TURN_NOISE, PLACE_NOISE = 0.004, 0.004, 0.002
 FLOW_STATED = 1.5
 """Stated deviation of the flow, as a share of it."""
 
@@ -68,13 +72,21 @@ class PerceptionEyes:
         )
         self.frame = frame
         self.observation, self.estimate = pipeline(frame)
-        return sighting_of(self.estimate)
+        return replace(sighting_of(self.estimate), source=_seen(pipeline, frame))
 
     def view(self, _: float) -> NDArray[np.uint8] | None:
         """The last image (H, W, 3) RGB with its mask."""
         if self.frame is None or self.observation is None:
             return None
         return overlay(self.frame.color, self.observation.segmentation)
+
+
+def _seen(pipeline: PourPipeline, frame: Frame) -> Pose | None:
+    """The source as the depth image shows it."""
+    try:
+        return pipeline.observer.find_source(frame).pose
+    except NotEstimable:
+        return None
 
 
 def view_of(eyes: Eyes) -> Callable[[float], NDArray[np.uint8] | None] | None:
@@ -103,20 +115,28 @@ class TrueEyes:
         self._rng = np.random.default_rng((seed, 5))
         self._offset_bias = OFFSET_BIAS * self._rng.standard_normal(2)
         self._flow_bias = float(np.exp(FLOW_BIAS * self._rng.standard_normal()))
+        self._turn_bias = TURN_BIAS * self._rng.standard_normal(3)
 
     def look(self, cell: Cell) -> Sighting:
         """What perception might say."""
         chance, (x, y, shake) = self._rng.random(), self._rng.standard_normal(3)
         landing, flow = cell.landing, cell.flow
         seen = 1 / (1 + (SEEN_HALF / max(flow, 1e-9)) ** SEEN_STEEP)
+        source = self._source(cell)
         if landing is None:
-            return Sighting(cell.time, bool(chance < FALSE))
+            return Sighting(cell.time, bool(chance < FALSE), source=source)
         if chance > seen:
-            return Sighting(cell.time, False)
+            return Sighting(cell.time, False, source=source)
         offset = landing - cell.target.mouth_in(cell.T_base_target)
         offset[:2] += self._offset_bias + OFFSET_NOISE * np.array([x, y])
         sigma = np.hypot(OFFSET_NOISE, OFFSET_BIAS)
         covariance = np.diag([sigma**2, sigma**2, 1e-8])
         told = FLOW_TOLD * self._flow_bias * (flow / FLOW_TOLD) ** FLOW_GROWS
         told *= float(np.exp(FLOW_NOISE * shake))
-        return Sighting(cell.time, True, offset, covariance, told, FLOW_STATED * told)
+        return Sighting(cell.time, True, offset, covariance, told, FLOW_STATED * told, source)
+
+    def _source(self, cell: Cell) -> Pose:
+        """The source as depth might show it, by a camera that is believed elsewhere."""
+        shake = self._rng.standard_normal(6)
+        seen = cell.reported_cam() @ cell.T_base_cam.inverse() @ cell.T_base_source
+        return seen.perturbed(PLACE_NOISE * shake[:3], self._turn_bias + TURN_NOISE * shake[3:])
