@@ -194,6 +194,26 @@ def test_a_tilt_that_is_seen_is_followed():
     assert belief.now.tilt_seen == pytest.approx(0.4, abs=0.05)
 
 
+def test_what_was_seen_of_a_source_is_forgotten_with_its_grip():
+    track = SourceTrack(Container.load('bottle'), 0.05)
+    told = Pose(np.eye(3), np.array([0.5, 0.0, 0.3]))
+    seen = told.perturbed([0.02, -0.01, 0.0], [0.0, 0.0, 0.0])
+    track.measure(0.0, told)
+    assert track.see(0.0, seen) is None
+    for k in range(20):
+        track.advance(0.1 * k, track.mouth, np.zeros(6))
+        axis = track.see(0.1 * k, seen)
+        assert axis is not None and np.allclose(axis, [0, 0, 1])
+        assert np.allclose(track.seen_shift, [0.02, -0.01, 0])
+    track.forget_sight()
+    assert not track.seen_shift.any()
+    # The clock was set back: the next sight counts in full.
+    track.see(1.9, told.perturbed([0.03, 0, 0], [0, 0, 0]))
+    track.restart(0.5)
+    track.see(0.5, seen)
+    assert np.allclose(track.seen_shift, [0.02, -0.01, 0])
+
+
 def test_settings_state_the_margin_and_refuse_what_does_not_fit():
     s = ControllerSettings()
     margin = s.delay_margin()

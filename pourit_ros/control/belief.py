@@ -121,7 +121,7 @@ class PourBelief:
 
     def see_tilt(self, stamp: float, error: float) -> None:
         """Take in by how much (rad) the tilt exceeded the reported one at `stamp` (s), as seen."""
-        dt = min(stamp - self._seen_at, TILT_HOLDS)
+        dt = min(max(stamp - self._seen_at, 0.0), TILT_HOLDS)
         leaps = np.isfinite(self._seen_at) and abs(error - self._seen[0]) > LEAP
         self._leaps = self._leaps + 1 if leaps else 0
         if 0 < self._leaps < STUBBORN:

@@ -222,6 +222,7 @@ class PourController:
         self._plan.begin(self.tilt, self._belief)
         self._landing, self._stopped = LandingFilter(s.gain), None
         self._landings.clear()
+        self._source.forget_sight()
         self._settled = Persistent()
         self._limiter.halt()
         self._speed = self._plan.aim_speed

@@ -34,11 +34,12 @@ class SourceTrack:
         self.source, self.arm_lag = source, arm_lag
         self.mouth: NDArray[np.float64] = np.zeros(3)
         self.axis: NDArray[np.float64] = np.array([0.0, 0, 1])
-        self.seen_shift: NDArray[np.float64] = np.zeros(3)
+        self.seen_shift: NDArray[np.float64]
         """From the mouth to where a camera saw it (3,), m."""
+        self.forget_sight()
         self.known = False
-        self._count = self._sights = 0
-        self._stamp = self._time = self._seen_at = -np.inf
+        self._count = 0
+        self._stamp = self._time = -np.inf
         self._places, self._twists = History(), History()
 
     def measure(self, stamp: float, T_base_source: Pose) -> None:
@@ -76,10 +77,11 @@ class SourceTrack:
         self._twists.clear()
         self._time = self._stamp = now
         self._places.add(now, np.r_[self.mouth, self.axis])
+        self.forget_sight()
 
-    def forget(self) -> None:
-        """Average anew: the poses of a source at rest."""
-        self._count = 0
+    def forget_sight(self) -> None:
+        """Forget where a camera saw it: it may be held anew, or be another one."""
+        self.seen_shift, self._sights, self._seen_at = np.zeros(3), 0, -np.inf
 
     def advance(self, now: float, lip: NDArray[np.float64], twist: NDArray[np.float64]) -> None:
         """Move on to `now` (s); `twist` (6,) about `lip` (3,) is commanded from now on."""
