@@ -203,7 +203,8 @@ def test_what_was_seen_of_a_source_is_forgotten_with_its_grip():
     for k in range(20):
         track.advance(0.1 * k, track.mouth, np.zeros(6))
         axis = track.see(0.1 * k, seen)
-        assert axis is not None and np.allclose(axis, [0, 0, 1])
+        assert axis is not None
+        assert np.allclose(axis, [0, 0, 1])
         assert np.allclose(track.seen_shift, [0.02, -0.01, 0])
     track.forget_sight()
     assert not track.seen_shift.any()

@@ -34,12 +34,11 @@ class SourceTrack:
         self.source, self.arm_lag = source, arm_lag
         self.mouth: NDArray[np.float64] = np.zeros(3)
         self.axis: NDArray[np.float64] = np.array([0.0, 0, 1])
-        self.seen_shift: NDArray[np.float64]
+        self.seen_shift: NDArray[np.float64] = np.zeros(3)
         """From the mouth to where a camera saw it (3,), m."""
-        self.forget_sight()
         self.known = False
-        self._count = 0
-        self._stamp = self._time = -np.inf
+        self._count = self._sights = 0
+        self._stamp = self._time = self._seen_at = -np.inf
         self._places, self._twists = History(), History()
 
     def measure(self, stamp: float, T_base_source: Pose) -> None:
