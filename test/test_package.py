@@ -31,6 +31,7 @@ MAY_IMPORT = {
     'errors': set(),
     'files': {'__version__', 'errors'},
     'resources': set(),
+    'workers': set(),
     'geometry': GROUND,
     'perception': GROUND,
     'control': {*GROUND, 'geometry'},
@@ -54,11 +55,11 @@ MAY_IMPORT = {
         *GROUND, 'bags', 'control', 'formats', 'geometry', 'messages', 'nodes', 'perception',
         'pipeline', 'report', 'sim',
     },
-    'synth': {*GROUND, 'formats', 'geometry', 'pipeline'},
+    'synth': {*GROUND, 'formats', 'geometry', 'pipeline', 'workers'},
     'sim': {*GROUND, 'control', 'geometry', 'perception', 'pipeline', 'report', 'synth'},
     'bench': {
         *GROUND, *FILE_READERS, 'bags', 'geometry', 'live', 'messages', 'perception', 'pipeline',
-        'sim', 'synth',
+        'sim', 'synth', 'workers',
     },
     'cli': {
         *GROUND, 'bags', 'bench', 'formats', 'geometry', 'live', 'perception', 'pipeline',
