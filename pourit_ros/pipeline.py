@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .containers import SeenContainer, find_container
 from .errors import InputError
 from .formats.calibration import read_camera, read_depth, read_pose
 from .formats.images import read_image
@@ -30,7 +31,6 @@ from .geometry import (
 from .geometry.plane import PlaneMode
 from .geometry.reach import implausible
 from .geometry.region import Region, pour_region
-from .geometry.registration import SeenContainer, find_container
 from .perception.segmentation import Segmentation
 
 NANOSECONDS = 1_000_000_000

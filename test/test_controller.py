@@ -208,6 +208,30 @@ def test_a_bottle_that_may_slip_is_believed_to():
     assert abs(plant.error) < 12 * ML
 
 
+def test_false_alarms_during_the_aim_neither_move_it_nor_stand_for_a_flow():
+    """Three images in a row, again and again, show liquid that lands beside the target."""
+    aims, count = [], [0]
+
+    def alarm(plant):
+        def changed(sighting):
+            aims.append(plant.controller.offset.copy())
+            count[0] += 1
+            if plant.controller.state != 'aim' or count[0] % 12 > 2:
+                return sighting
+            wrong, covariance = np.array([0.06, 0.03, 0.0]), 1e-4 * np.eye(3)
+            return replace(sighting, present=True, offset=wrong, covariance=covariance)
+
+        plant.change = changed
+
+    plant = Plant(settings=QUICK, events={0.0: alarm}).run(30)
+    assert plant.log[-1][1] == 'done', plant.log[-1][4]
+    assert count[0] > 60
+    assert plant.caught > 0.97 * plant.poured
+    # It rests over the target by the time that it starts to pour.
+    begun = next(e[0] for e in plant.log if e[1] == 'start')
+    assert np.linalg.norm(aims[int(begun / 0.07)][:2]) < 0.01
+
+
 @pytest.mark.parametrize('slip', [-0.1, 0.1])
 def test_a_slip_that_depth_shows_costs_little(slip):
     """Without a flow that is measured; unseen, it ends in a fault or pours on the wrong ground."""

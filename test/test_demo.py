@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sim_cell import CANNOT_DRAW
 
+from pourit_ros.bags.reader import BagReader
 from pourit_ros.cli import demo
 from pourit_ros.errors import InputError
 from pourit_ros.live.pour import pour_live, read_pour
@@ -66,6 +67,10 @@ def test_the_nodes_pour_by_sight_into_a_cup_that_is_moved(pour):
     assert account.facts['truth']['landing_error_mm']['median'] < 5
     assert 0.8 * account.answered < len(pour.latency_ms) <= account.answered
     assert 0 < pour.real_time_factor < 1.2
+    # Nearly every image showed the bottle, too.
+    with BagReader(pour.bag) as bag:
+        topics = [message.topic.split('/')[-1] for message in bag.messages()]
+    assert topics.count('source_pose_seen') > 0.9 * account.answered
 
 
 def test_a_recorded_pour_runs_again_to_the_last_drop(pour):
@@ -127,7 +132,6 @@ def test_a_recording_with_a_hole_is_refused(pour, tmp_path):
 
 
 def test_a_recording_without_a_pour_is_refused(pour, tmp_path):
-    from pourit_ros.bags.reader import BagReader
     from pourit_ros.bags.writer import BagWriter
 
     with BagReader(pour.bag) as bag, BagWriter(tmp_path / 'bag') as writer:

@@ -9,9 +9,9 @@ import pytest
 from rosbags.typesys import Stores, get_typestore
 from scipy.spatial.transform import Rotation
 
+from pourit_ros.containers.registration import SeenContainer
 from pourit_ros.control.poured import Poured
 from pourit_ros.geometry import LiquidCloud, PinholeCamera, Pose, PourGeometry
-from pourit_ros.geometry.registration import SeenContainer
 from pourit_ros.geometry.rim import Rim
 from pourit_ros.geometry.stream import StreamFit
 from pourit_ros.messages import MessageError, decode, encode, images

@@ -34,11 +34,12 @@ MAY_IMPORT = {
     'workers': set(),
     'geometry': GROUND,
     'perception': GROUND,
+    'containers': {'geometry'},
     'control': {*GROUND, 'geometry'},
     # Readers of single files lie below the pipeline, those of whole scenes and tables above it.
     'formats.images': {'errors'},
     'formats.calibration': {'errors', 'formats.images', 'geometry'},
-    'pipeline': {'errors', *FILE_READERS, 'geometry', 'perception'},
+    'pipeline': {'containers', 'errors', *FILE_READERS, 'geometry', 'perception'},
     'formats': {*GROUND, *FILE_READERS, 'geometry', 'perception', 'pipeline'},
     'report': {*GROUND, 'formats', 'geometry', 'perception', 'pipeline'},
     'messages': {*GROUND, 'geometry', 'pipeline', 'report'},
@@ -48,8 +49,8 @@ MAY_IMPORT = {
     },
     'training': {*GROUND, 'formats', 'perception', 'report'},
     'nodes': {
-        *GROUND, 'bags', 'control', 'geometry', 'messages', 'perception', 'pipeline', 'sim',
-        'sync',
+        *GROUND, 'bags', 'containers', 'control', 'geometry', 'messages', 'perception',
+        'pipeline', 'sim', 'sync',
     },
     'live': {
         *GROUND, 'bags', 'control', 'formats', 'geometry', 'messages', 'nodes', 'perception',

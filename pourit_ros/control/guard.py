@@ -80,13 +80,13 @@ class Guard:
     def sees(self, now: float, present: bool, believed: Believed, flows: bool) -> None:
         """Whether liquid is seen. If so, the model alone says how it goes on, until the next time.
 
-        One image alone may be a false alarm, and so are more of them where by all that is believed
-        nothing `flows`: two in a row are taken for a flow that may.
+        One image alone may be a false alarm: it takes two in a row. Where nothing `flows` by all
+        that is believed, any number of them are false.
         """
-        sure, self._flowed = present and flows and self._flowed, present and flows
+        before, self._flowed = self._flowed, present and flows
         if present:
             self.seen = now
-        if not sure:
+        if not (before and self._flowed):
             return
         pouring = Pouring(self.outflow, min(believed.left, self.outflow.capacity))
         pouring.flow = believed.flow

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol, get_args, runtime_checkable
 
 import numpy as np
 
+from ..containers import SeenContainer
 from ..geometry import Container, NotEstimable, PinholeCamera, PouringPlane, lift_mask
 from ..geometry.plane import PlaneMode
-from ..geometry.registration import SeenContainer
 from ..messages.camera_info import is_rectified
 from ..messages.contract import PERCEPTION, perception_messages
 from ..messages.errors import MessageError

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from .camera import PinholeCamera
-from .container import Container
-from .errors import NotEstimable
-from .pose import Pose
+from ..geometry.camera import PinholeCamera
+from ..geometry.container import Container
+from ..geometry.errors import NotEstimable
+from ..geometry.pose import Pose
 
 # The outer face lies this far outside of the hollow, m.
 WALL = 0.0015

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from pourit_ros.containers.registration import WALL, find_container
 from pourit_ros.formats.scenes import load_pourit_scene
 from pourit_ros.geometry import Container, NotEstimable, PinholeCamera, Pose
-from pourit_ros.geometry.registration import WALL, find_container
 
 CAMERA = PinholeCamera(320, 240, 300, 300, 159.5, 119.5)
 BOTTLE = Container.load('pourit_bottle')
