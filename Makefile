@@ -36,7 +36,7 @@ test-lowest: $(VENV)/ready-test
 	touch $(LOWEST)/ready
 	PYTHONPATH=$(LOWEST) $(VENV)/bin/python -c 'import numpy; assert numpy.__version__ < "1.25"'
 	PYTHONPATH=$(LOWEST) $(VENV)/bin/python -m pytest $(PARALLEL) $(wildcard $(addprefix test/test_, \
-	  frames.py poses.py messages.py bags.py bag_kinds.py scenes.py segment.py collect.py report.py files.py pour_state.py pipeline*.py geometry*.py perception*.py nodes.py nodes_live.py))
+	  frames.py poses.py messages.py bags.py bag_kinds.py scenes.py segment.py collect.py report.py files.py pour_state.py pipeline*.py containers*.py geometry*.py perception*.py nodes.py nodes_live.py))
 
 # The nodes on the wheels of ROS 2 Kilted; everything else comes from .venv.
 KILTED := $(VENV)/kilted
