@@ -4,6 +4,8 @@
 
 import json
 import zlib
+from pathlib import Path
+from runpy import run_path
 
 import cv2
 import numpy as np
@@ -13,8 +15,9 @@ import torch
 import torch.nn.functional as F
 
 from pourit_ros.perception.encoders import ENCODERS
+from pourit_ros.perception.encoders.inverted_residuals import SameConv
 from pourit_ros.perception.encoders.mix_transformer import DropPath, mit_b0, mit_b1
-from pourit_ros.perception.encoders.mobilenet_v2 import MobileNetV2, SameConv
+from pourit_ros.perception.encoders.mobilenet_v2 import MobileNetV2
 from pourit_ros.perception.errors import WeightsError
 from pourit_ros.perception.multiscale import multi_scale_cam, with_mirror
 from pourit_ros.perception.published_network import PublishedNetwork
@@ -34,19 +37,33 @@ def test_stages_have_strides_4_8_16_32(build, size):
     assert [tuple(stage.shape) for stage in stages] == expected
 
 
-def test_mobilenet_has_the_channels_of_the_paper():
-    assert MobileNetV2.channels == (24, 32, 96, 320)
+@pytest.mark.parametrize(
+    ('name', 'channels', 'millions'),
+    [
+        # MobileNetV2 1.0 and EfficientNet-Lite as published: 3.5, 4.65 and 6.09 million with the
+        # 1280-channel head and 1000 classes, and two numbers for each folded bias.
+        ('mobilenet_v2', (24, 32, 96, 320), 3.5 - 1.281 - 0.412),
+        ('efficientnet_lite0', (24, 40, 112, 320), 4.65 - 1.281 - 0.412),
+        ('efficientnet_lite2', (24, 48, 120, 352), 6.09 - 1.281 - 0.453),
+    ],
+)
+def test_layouts_are_those_of_the_papers(name, channels, millions):
+    encoder = ENCODERS[name]()
+    assert encoder.channels == channels
+    parameters = sum(p.numel() for p in encoder.parameters())
+    assert parameters / 1e6 == pytest.approx(millions, abs=0.03)
 
 
+@pytest.mark.parametrize('kernel', [3, 5])
 @pytest.mark.parametrize('size', [(8, 8), (9, 9), (8, 9), (9, 8), (1, 2)])
 @pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])
-def test_stride_2_pads_as_tensorflow_does(size, memory_format):
-    conv = SameConv(4, 4, 3, stride=2, groups=4, linear=True)
+def test_stride_2_pads_as_tensorflow_does(size, kernel, memory_format):
+    conv = SameConv(4, 4, kernel, stride=2, groups=4, linear=True)
     torch.nn.init.normal_(conv.bias)
     x = torch.randn(2, 4, *size).to(memory_format=memory_format)
     pad = []
     for n in reversed(size):
-        total = max((-(-n // 2) - 1) * 2 + 3 - n, 0)
+        total = max((-(-n // 2) - 1) * 2 + kernel - n, 0)
         pad += [total // 2, total - total // 2]
     expected = F.conv2d(F.pad(x, pad), conv.weight, conv.bias, 2, groups=4)
     torch.testing.assert_close(conv(x), expected)
@@ -86,6 +103,59 @@ def test_imagenet_weights_name_pictures(shared_dir, picture, classes):
         probabilities = F.conv2d(pooled, *above[2:]).flatten().softmax(0)
     assert probabilities.argmax().item() - 1 in classes
     assert sum(probabilities[c + 1].item() for c in classes) > 0.8
+
+
+class Normed(torch.nn.Module):
+    """A few layers with the names of the PyPI wheels, batch norm not folded."""
+
+    def __init__(self):
+        super().__init__()
+        nn = torch.nn
+        self._conv_stem = nn.Conv2d(3, 4, 1, bias=False)
+        self._bn0 = nn.BatchNorm2d(4, 1e-3)
+        block = nn.Module()
+        block._depthwise_conv = nn.Conv2d(4, 4, 1, groups=4, bias=False)
+        block._bn1 = nn.BatchNorm2d(4, 1e-3)
+        block._project_conv = nn.Conv2d(4, 6, 1, bias=False)
+        block._bn2 = nn.BatchNorm2d(6, 1e-3)
+        self._blocks = nn.ModuleList([block])
+        self._conv_head = nn.Conv2d(6, 8, 1, bias=False)
+        self._bn1 = nn.BatchNorm2d(8, 1e-3)
+        self._fc = nn.Linear(8, 5)
+
+    def forward(self, x):
+        (block,) = self._blocks
+        x = self._bn0(self._conv_stem(x)).clamp(0, 6)
+        x = block._bn1(block._depthwise_conv(x)).clamp(0, 6)
+        x = block._bn2(block._project_conv(x))
+        x = self._bn1(self._conv_head(x)).clamp(0, 6)
+        return self._fc(x.mean((2, 3)))
+
+
+def test_start_files_fold_batch_norm():
+    torch.manual_seed(0)
+    network = Normed().eval()
+    for norm in network.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(norm.running_mean)
+            # As small as epsilon, so that another one would show.
+            torch.nn.init.uniform_(norm.running_var, 1e-4, 1e-2)
+            torch.nn.init.normal_(norm.weight)
+            torch.nn.init.normal_(norm.bias)
+    script = run_path(str(Path(__file__).parents[1] / 'scripts' / 'imagenet_start.py'))
+    layers = {
+        name: torch.from_numpy(value)
+        for name, value in script['folded'](network.state_dict()).items()
+    }
+    assert len(layers) == 2 * 5
+    x = images = torch.randn(2, 3, 6, 6)
+    for number, linear in enumerate((False, False, True, False)):
+        weight, bias = layers[f'{number:02d}.weight'], layers[f'{number:02d}.bias']
+        x = F.conv2d(x, weight, bias, groups=4 if number == 1 else 1)
+        x = x if linear else x.clamp(0, 6)
+    x = F.conv2d(x.mean((2, 3), keepdim=True), layers['04.weight'], layers['04.bias']).flatten(1)
+    with torch.no_grad():
+        torch.testing.assert_close(x, network(images), rtol=1e-4, atol=1e-4)
 
 
 def test_foreign_imagenet_archives_are_refused(tmp_path):

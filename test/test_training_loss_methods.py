@@ -210,7 +210,7 @@ def a_batch(size=64):
     return Batch(
         images, images.clone(), torch.tensor([1.0, 0, 1, 0]), torch.ones(4, dtype=torch.bool),
         valid, torch.zeros(4, 1, size, size), torch.zeros(4, dtype=torch.bool),
-        torch.tensor([0, 2]),
+        torch.zeros(4, 1, size, size), torch.tensor([0, 2]),
     )  # fmt: skip
 
 

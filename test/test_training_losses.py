@@ -42,19 +42,37 @@ def test_mask_loss_by_hand():
     p = 1 / (1 + math.exp(-2))
     entropy = (math.log(2) + softplus(-2) + softplus(-1) + math.log(2)) / 4
     dice = 1 - (2 * (0.5 * 0.5 + p) + 1) / (0.5 + p + 1.5 + 1)
-    assert mask_loss(cam, coverage).item() == pytest.approx(3 * entropy + dice, rel=1e-6)
+    clear = torch.zeros_like(coverage)
+    assert mask_loss(cam, coverage, clear).item() == pytest.approx(3 * entropy + dice, rel=1e-6)
 
 
 def test_mask_loss_of_dry_pictures_is_entropy_alone():
     cam = torch.full((2, 1, 2, 2), -3.0)
-    assert mask_loss(cam, torch.zeros(2, 1, 8, 8)).item() == pytest.approx(3 * softplus(-3))
+    dry = torch.zeros(2, 1, 8, 8)
+    assert mask_loss(cam, dry, dry).item() == pytest.approx(3 * softplus(-3))
+
+
+def test_cells_behind_glass_count_neither_way():
+    torch.manual_seed(0)
+    coverage, glass = torch.zeros(2, 1, 8, 16), torch.zeros(2, 1, 8, 16)
+    coverage[0, 0, :4, :8] = 1  # the wet image, and what of it shows only through glass
+    glass[0, 0, 4:, :8] = 0.6
+    cam = torch.randn(2, 1, 2, 4, requires_grad=True)
+    loss = mask_loss(cam, coverage, glass)
+    (gradient,) = torch.autograd.grad(loss, cam)
+    hidden = torch.zeros(2, 1, 2, 4, dtype=torch.bool)
+    hidden[0, 0, 1, :2] = True
+    assert gradient[hidden].abs().max() == 0
+    assert gradient[~hidden].abs().min() > 0
+    # A stream that shows nowhere else is no stream to find, and no background.
+    assert mask_loss(cam, glass, torch.ones_like(glass)).item() == 0
 
 
 def test_mask_loss_is_least_at_the_coverage():
     target = torch.tensor([[[[0.25, 0.75]]]])
     coverage = target.repeat_interleave(4, 2).repeat_interleave(4, 3)
     cam = target.logit().requires_grad_()
-    entropy = mask_loss(cam, coverage, 1e6)
+    entropy = mask_loss(cam, coverage, torch.zeros_like(coverage), 1e6)
     (gradient,) = torch.autograd.grad(entropy, cam)
     assert gradient.abs().max() < 1  # of 1e6: the entropy's minimum lies at σ(cam) = m
 

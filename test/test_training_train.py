@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,14 +14,15 @@ from synth_backdrops import save_backdrops
 from pourit_ros.cli import main as cli
 from pourit_ros.errors import InputError
 from pourit_ros.perception.classifier import LiquidClassifier
-from pourit_ros.perception.encoders.mobilenet_v2 import MobileNetV2, SameConv
+from pourit_ros.perception.encoders.inverted_residuals import SameConv
+from pourit_ros.perception.encoders.mobilenet_v2 import MobileNetV2
 from pourit_ros.perception.weights import WeightsMetadata, load_weights, save_weights
 from pourit_ros.synth.sets.dataset import make_dataset
 from pourit_ros.synth.sets.engines import CompositeEngine
 from pourit_ros.training.batches import Cropper
 from pourit_ros.training.calibration import calibrate, platt, recall_first, steady_threshold
 from pourit_ros.training.config import load_config
-from pourit_ros.training.data_sets import RenderedPairs, fingerprint, open_data
+from pourit_ros.training.data_sets import RenderedPairs, Sample, fingerprint, open_data
 from pourit_ros.training.fit import CHECKPOINT, WEIGHTS, Run, fit, make_fabric
 from pourit_ros.training.networks import build, start_from
 from pourit_ros.training.trainer import Trainer
@@ -250,19 +252,71 @@ def test_batches_keep_labels_true_and_twins_aligned(pairs, name):
             assert torch.equal(batch.sure[::2], batch.labels[::2] > 0)
         else:
             covered = batch.coverage[::2].sum((1, 2, 3))
+            hidden = batch.through_glass[::2].sum((1, 2, 3))
             assert torch.equal(covered >= 12, batch.labels[::2] > 0)
-            assert torch.equal((covered >= 12) | (covered == 0), batch.sure[::2])
+            empty = (covered == 0) & (hidden < 12)
+            assert torch.equal((covered >= 12) | empty, batch.sure[::2])
+        assert batch.through_glass[1::2].sum() == 0
         assert batch.sure[1::2].all()
         shown += int(batch.labels.sum())
         again = crops.batch(step)
         assert torch.equal(again.images, batch.images)
         for processes in range(1, config.batch.pairs + 1):
             shares = [crops.batch(step, rank, processes) for rank in range(processes)]
-            for what in ('images', 'plain', 'labels', 'valid', 'coverage', 'known', 'sure'):
+            for what in ('images', 'plain', 'labels', 'valid', 'coverage', 'known', 'sure',
+                         'through_glass'):  # fmt: skip
                 joined = torch.cat([getattr(share, what) for share in shares])
                 assert torch.equal(joined, getattr(batch, what)), what
     assert not torch.equal(batch.images[0], batch.images[2])
     assert shown > 6
+
+
+class StreamInABottle:
+    """One pair whose stream shows through glass only, but for what is `visible`."""
+
+    has_masks = has_both = True
+    folder = Path('bottle')
+
+    def __init__(self, visible):
+        self.visible = visible
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        picture = np.full((64, 64, 3), 90, np.uint8)
+        stream = np.zeros((64, 64), np.uint8)
+        stream[8:56, 28:36] = 255
+        visible = np.where(np.arange(64)[:, None] < self.visible, stream, 0).astype(np.uint8)
+        return Sample(picture, True, picture.copy(), visible, stream - visible)
+
+    def files(self):
+        return iter(())
+
+
+def test_a_stream_behind_glass_is_neither_wet_nor_dry():
+    config = small('default')
+    hidden = Cropper([(StreamInABottle(visible=0), 1.0)], config).batch(0)
+    assert (hidden.through_glass[::2].sum((1, 2, 3)) > 12).all()
+    assert not hidden.sure[::2].any()
+    assert not hidden.labels.any()
+    half = Cropper([(StreamInABottle(visible=32), 1.0)], config).batch(0)
+    assert half.labels[::2].all()
+    assert half.sure.all()
+    assert not (half.through_glass * half.coverage).round().any()
+
+
+def test_rendered_pairs_tell_what_shows_through_glass_only(pairs):
+    def grey(stem, name):
+        return cv2.imread(str(pairs.folder / f'{stem}_mask_{name}.png'), cv2.IMREAD_GRAYSCALE)
+
+    for stem, index in zip(pairs.stems, range(len(pairs)), strict=True):
+        sample = pairs[index]
+        visible, whole = grey(stem, 'visible'), grey(stem, 'through_glass')
+        np.testing.assert_array_equal(sample.coverage, visible)
+        expected = np.maximum(whole.astype(int) - visible, 0)
+        np.testing.assert_array_equal(sample.through_glass, expected)
+        assert set(pairs.files()) >= {pairs.folder / f'{stem}_mask_through_glass.png'}
 
 
 def test_weak_labels_come_from_what_differs(pairs):

@@ -38,7 +38,7 @@ def train(
         str | None, typer.Option(help='Weights to start from: a shipped name or a file.')
     ] = None,
     encoder_init: Annotated[
-        Path | None, typer.Option(help='ImageNet weights of MobileNetV2, .npz.')
+        Path | None, typer.Option(help='ImageNet weights of the encoder, .npz.')
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps; default: the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed; default: the recipe's.")] = None,

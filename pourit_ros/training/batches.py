@@ -34,7 +34,8 @@ class Batch:
     the difference between twins; `labels` (N,) float32, 1 where liquid is visible; `sure` (N,)
     bool: whether the crop's label is certain; `valid` (N, 1, n, n) bool, False on borders;
     `coverage` (N, 1, n, n) float32 0..1 and `known` (N,) bool: whether the coverage is known;
-    `paired` (P,) int64: indices of the images whose twin comes next.
+    `through_glass` (N, 1, n, n) float32 0..1: liquid that shows only through glass; `paired` (P,)
+    int64: indices of the images whose twin comes next.
     """
 
     images: Tensor
@@ -44,6 +45,7 @@ class Batch:
     valid: Tensor
     coverage: Tensor
     known: Tensor
+    through_glass: Tensor
     paired: Tensor
 
 
@@ -55,6 +57,7 @@ class _Cut:
     sure: bool
     valid: NDArray[np.bool_]
     coverage: Map | None
+    through_glass: Map | None
 
 
 class Cropper:
@@ -93,16 +96,15 @@ class Cropper:
             if sample.twin is not None:
                 paired.append(len(cuts))
             cuts += self._cut(rng, sample, length, crop)
-        coverage = [np.zeros((crop, crop), np.uint8) if c.coverage is None else c.coverage
-                    for c in cuts]  # fmt: skip
         return Batch(
             images=_stacked([c.picture for c in cuts]),
             plain=_stacked([c.plain for c in cuts]),
             labels=torch.tensor([c.label for c in cuts]),
             sure=torch.tensor([c.sure for c in cuts]),
             valid=torch.from_numpy(np.stack([c.valid for c in cuts]))[:, None],
-            coverage=torch.from_numpy(np.stack(coverage))[:, None].float() / 255,
+            coverage=_shares([c.coverage for c in cuts], crop),
             known=torch.tensor([c.coverage is not None for c in cuts]),
+            through_glass=_shares([c.through_glass for c in cuts], crop),
             paired=torch.tensor(paired, dtype=torch.int64),
         )
 
@@ -120,16 +122,21 @@ class Cropper:
             return cv2.resize(image, (columns, rows), interpolation=how)
 
         pictures = [resized(p) for p in (sample.picture, sample.twin) if p is not None]
-        coverage = None
+        coverage = behind = None
         if sample.coverage is not None and self._config.uses_masks:
             coverage = resized(sample.coverage)
+        if sample.through_glass is not None and self._config.uses_masks:
+            behind = resized(sample.through_glass)
         evidence = coverage
         if evidence is None and len(pictures) == 2:
             evidence = _changed(pictures[0], pictures[1])
         y, x, inside = _place(rng, evidence, rows, columns, crop)
         shown = sample.liquid and (unplaced or inside >= 255 * MIN_PIXELS)
-        # No coverage is no liquid; no difference may be liquid that hardly differs.
-        sure = shown or not sample.liquid or (coverage is not None and inside == 0)
+        # No coverage is no liquid, unless some shows through glass; no difference may be liquid
+        # that hardly differs.
+        hidden = 0 if behind is None else int(behind[y : y + crop, x : x + crop].sum())
+        empty = coverage is not None and inside == 0 and hidden < 255 * MIN_PIXELS
+        sure = shown or not sample.liquid or empty
         mirror = rng.random() < 0.5
         look = Look.draw(rng, self._config.batch.look)
 
@@ -147,13 +154,21 @@ class Cropper:
             plain = cut(picture)
             seen = padded(look.of(plain))
             known: Map | None = None
+            glass: Map | None = None
             if number == 1 or not sample.liquid:
                 known = np.zeros((crop, crop), np.uint8)
             elif coverage is not None:
                 known = padded(cut(coverage))
+                glass = None if behind is None else padded(cut(behind))
             label, certain = float(shown and number == 0), sure or number == 1
-            cuts.append(_Cut(seen, padded(plain), label, certain, valid, known))
+            cuts.append(_Cut(seen, padded(plain), label, certain, valid, known, glass))
         return cuts
+
+
+def _shares(maps: list[Map | None], side: int) -> Tensor:
+    """Maps 0..255, None for nothing -> (N, 1, side, side) float32 0..1."""
+    filled = [np.zeros((side, side), np.uint8) if m is None else m for m in maps]
+    return torch.from_numpy(np.stack(filled))[:, None].float() / 255
 
 
 def _stacked(pictures: list[NDArray[np.uint8]]) -> Tensor:

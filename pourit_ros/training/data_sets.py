@@ -25,13 +25,15 @@ class Sample:
     """An image, or a wet image with its dry twin.
 
     `picture` (H, W, 3) uint8 RGB; `liquid`: its label; `twin`: the same scene and camera without
-    liquid, same shape, or None; `coverage` (H, W) 0..255 of the stream where it is known.
+    liquid, same shape, or None; `coverage` (H, W) 0..255 of the stream where it is known, and
+    `through_glass` of what shows only through glass and counts neither way.
     """
 
     picture: Picture
     liquid: bool
     twin: Picture | None = None
     coverage: Picture | None = None
+    through_glass: Picture | None = None
 
 
 class RenderedPairs:
@@ -51,20 +53,21 @@ class RenderedPairs:
 
     def __getitem__(self, index: int) -> Sample:
         """Read a pair."""
-        wet, dry, mask = self._files(self.stems[index])
-        return Sample(read_image(wet), True, read_image(dry), read_grey(mask))
+        wet, dry, mask, whole = self._files(self.stems[index])
+        visible = read_grey(mask)
+        through_glass = np.clip(read_grey(whole).astype(int) - visible, 0, 255).astype(np.uint8)
+        return Sample(read_image(wet), True, read_image(dry), visible, through_glass)
 
     def files(self) -> Iterator[Path]:
         """All files that pairs are read from."""
         for stem in self.stems:
             yield from self._files(stem)
 
-    def _files(self, stem: str) -> tuple[Path, Path, Path]:
-        wet, dry, mask = (
-            self.folder / f'{stem}{suffix}'
-            for suffix in ('_pos_rgb.jpg', '_neg_rgb.jpg', '_mask_visible.png')
-        )
-        return wet, dry, mask
+    def _files(self, stem: str) -> tuple[Path, Path, Path, Path]:
+        pictures = f'{stem}_pos_rgb.jpg', f'{stem}_neg_rgb.jpg'
+        masks = f'{stem}_mask_visible.png', f'{stem}_mask_through_glass.png'
+        wet, dry, visible, whole = (self.folder / name for name in (*pictures, *masks))
+        return wet, dry, visible, whole
 
 
 class LabelledFolder:

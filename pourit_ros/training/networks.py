@@ -102,5 +102,5 @@ def activation_of(network: Network, images: Tensor, cam: Tensor, labels: Tensor)
 def frozen_parts(network: Network, blocks: int) -> list[nn.Module]:
     """Stem and first blocks of the encoder; raises InputError if it has none to freeze."""
     if blocks and not network.encoder.freezable:
-        raise InputError('optimiser.frozen: only MobileNetV2 has blocks to freeze')
+        raise InputError('optimiser.frozen: this encoder has no blocks to freeze')
     return list(network.encoder.freezable[: blocks + 1]) if blocks else []

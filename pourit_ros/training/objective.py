@@ -69,7 +69,9 @@ def objective(
 
 def _masks(cam: Tensor, batch: Batch) -> Tensor:
     known = batch.known
-    return mask_loss(cam[known], batch.coverage[known]) if known.any() else cam.sum() * 0
+    if not known.any():
+        return cam.sum() * 0
+    return mask_loss(cam[known], batch.coverage[known], batch.through_glass[known])
 
 
 def _twins(cam: Tensor, batch: Batch, start: Runner | None) -> Tensor:

@@ -10,6 +10,7 @@ from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
 
+from .efficientnet_lite import EfficientNetLite0, EfficientNetLite2
 from .mix_transformer import mit_b0, mit_b1
 from .mobilenet_v2 import MobileNetV2
 from .normalisation import Normalisation
@@ -44,6 +45,8 @@ class Encoder(Protocol):
 
 ENCODERS: dict[str, Callable[[], Encoder]] = {
     'mobilenet_v2': MobileNetV2,
+    'efficientnet_lite0': EfficientNetLite0,
+    'efficientnet_lite2': EfficientNetLite2,
     'mit_b0': mit_b0,
     'mit_b1': mit_b1,
 }

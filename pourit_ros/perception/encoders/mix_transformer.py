@@ -190,7 +190,7 @@ class MixTransformer(nn.Module):
 
     def load_imagenet(self, path: str | Path) -> None:
         """Raise WeightsError: MiT starts from random weights, or from a whole weights file."""
-        raise WeightsError(f'{path}: only MobileNetV2 starts from ImageNet weights')
+        raise WeightsError(f'{path}: MiT does not start from ImageNet weights')
 
 
 def _initialise(module: nn.Module) -> None:

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..twins import STRIDE
 from .dice import dice
+
+# Share of a cell: less is the soft edge of the visible stream.
+GLASS = 0.05
 
 
 def area_coverage(coverage: Tensor) -> Tensor:
@@ -17,20 +19,22 @@ def area_coverage(coverage: Tensor) -> Tensor:
     return F.avg_pool2d(coverage, STRIDE, ceil_mode=True)
 
 
-def mask_loss(cam: Tensor, coverage: Tensor, weight: float = 3.0) -> Tensor:
+def mask_loss(cam: Tensor, coverage: Tensor, through_glass: Tensor, weight: float = 3.0) -> Tensor:
     """Soft-coverage mask loss at stride 4: weight · BCE + dice.
 
     With p = σ(cam) and the area-averaged coverage m, BCE is the mean over all cells against the
     soft target m, and dice = 1 − mean over images with liquid of (2Σpm + 1) / (Σp + Σm + 1)
     (Milletari et al., 'V-Net', 3DV 2016, with linear sums and the usual + 1). Images without
-    liquid enter only the BCE.
+    liquid enter only the BCE. Cells in which the stream shows through glass are in no sum: they
+    are neither the liquid to find nor background.
 
-    cam: (B, 1, h, w) logits. coverage: (B, 1, H, W) in 0..1 with h = ⌈H/4⌉, w = ⌈W/4⌉.
+    cam: (B, 1, h, w) logits. coverage, through_glass: (B, 1, H, W) in 0..1 with h = ⌈H/4⌉,
+    w = ⌈W/4⌉; their sum is the whole stream.
     """
     target = area_coverage(coverage)
-    entropy = F.binary_cross_entropy_with_logits(cam, target)
-    wet = target.sum((1, 2, 3)) > 0
+    counted = (area_coverage(through_glass) < GLASS).to(cam.dtype)
+    entropy = F.binary_cross_entropy_with_logits(cam, target, counted)
+    wet = (counted * target).sum((1, 2, 3)) > 0
     if not wet.any():
         return weight * entropy
-    p, m = cam.sigmoid()[wet], target[wet]
-    return weight * entropy + dice(p, m, torch.ones_like(m))
+    return weight * entropy + dice(cam.sigmoid()[wet], target[wet], counted[wet])
