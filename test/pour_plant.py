@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from pourit_ros.control.controller import PourController, Sighting
+from pourit_ros.control.controller import PourController
 from pourit_ros.control.outflow import (
     Outflow,
     Pouring,
@@ -20,6 +20,7 @@ from pourit_ros.control.outflow import (
     tilt_of,
 )
 from pourit_ros.control.settings import ControllerSettings
+from pourit_ros.control.sighting import Sighting
 from pourit_ros.geometry import Container, Pose
 from pourit_ros.geometry.fall import fall_time
 

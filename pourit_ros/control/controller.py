@@ -15,63 +15,25 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..geometry.container import Container
-from ..geometry.fall import UP, fall_time
+from ..geometry.fall import UP
 from ..geometry.pose import Pose
 from .belief import Believed, PourBelief
 from .guard import Guard
-from .history import History
-from .landing_filter import LandingFilter
+from .landing import Landing, tilt_of
 from .limits import TwistLimiter
-from .outflow import Outflow, forward_of, lip_at
+from .outflow import Outflow
 from .plan import PourPlan
 from .settings import ControllerSettings, DelayMargin
+from .sighting import Sighting
 from .tracks import SourceTrack, TargetTrack
 from .watch import Clock, Input, Persistent
 
 MOVES = ('aim', 'start', 'pour', 'return')
 ENDED = ('done', 'fault')
-# What is seen of the stream left the lip this share of the fall before, in the mean.
-SEEN_AGE = 0.5
 # A landing is believed where this share of the visible flow is likely to flow.
 LIKELY = 0.3
-# The exit speed that the aim is for follows the believed one within this time, s.
-SPEED_TIME = 0.15
 # Where the aim has come to rest: m, m/s, rad, and for how long, s.
 ARRIVED, AT_REST, TILTED, SETTLED = 0.008, 0.02, 0.02, 0.15
-# A source leaning less (rad) pours towards the target; one leaning more, where it leans.
-LEANING = 0.15
-
-
-@dataclass(frozen=True, eq=False)
-class Sighting:
-    """What is seen in one image; None: not known. Base axes, SI units."""
-
-    stamp: float
-    """Of the image, s."""
-    present: bool | None
-    """Whether there is liquid in the air."""
-    offset: NDArray[np.float64] | None = None
-    """From the target's mouth to the landing point (3,), m."""
-    covariance: NDArray[np.float64] | None = None
-    """Of the offset (3, 3), m2."""
-    flow: float | None = None
-    """m3/s."""
-    flow_sigma: float | None = None
-    """Its standard deviation, m3/s."""
-    source: Pose | None = None
-    """The source's pose as the depth image shows it."""
-
-    def flaw(self) -> str:
-        """What makes it unusable; empty if nothing does."""
-        for name in ('offset', 'covariance', 'flow', 'flow_sigma'):
-            value = getattr(self, name)
-            if value is not None and not np.isfinite(value).all():
-                return f'{name} is not finite'
-        if self.covariance is not None and np.linalg.eigvalsh(self.covariance).min() < -1e-12:
-            return 'covariance is not one'
-        if self.flow is not None and not (self.flow_sigma or 0) > 0:
-            return 'flow without a standard deviation'
-        return ''
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,11 +88,8 @@ class PourController:
         self._guard = Guard(s, self.outflow, self._inputs())
         self._plan = PourPlan(s, self.outflow, self._limiter)
         self._belief: PourBelief | None = None
-        self._landing = LandingFilter(s.gain)
-        self._landings = History()
+        self._landing = Landing(self._source, self._target, s)
         self._settled = Persistent()
-        self._forward: NDArray[np.float64] | None = None
-        self._speed = 0.0
         self._stopped: tuple[float, float] | None = None
 
     def _inputs(self) -> tuple[Input, ...]:
@@ -159,30 +118,16 @@ class PourController:
         self._belief.see(sighting.stamp, sighting.present, sighting.flow, sighting.flow_sigma)
         # A false alarm in a dry image must not move the aim, nor stand for a flow.
         flows = self._belief.flows_more_than(LIKELY * self.settings.visible_flow) > 0.5
-        if sighting.present is not None:
-            self._guard.sees(now, sighting.present, self._belief.now, flows)
+        self._guard.sees(sighting.stamp, sighting.present, self._belief.now, flows)
         if flows and sighting.present is not False and sighting.offset is not None:
-            self._learn(sighting.stamp, sighting.offset, sighting.covariance)
+            self._landing.see(sighting.stamp, sighting.offset, sighting.covariance)
 
     def _see_source(self, stamp: float, T_base_source: Pose) -> None:
         """Compare the source as seen with where it was reported to be."""
         axis = self._source.see(stamp, T_base_source)
         if axis is not None and self._belief is not None:
             seen = self.source.axis_in(T_base_source)
-            self._belief.see_tilt(stamp, _tilt(seen) - _tilt(axis))
-
-    def _learn(
-        self, stamp: float, offset: NDArray[np.float64], covariance: NDArray[np.float64] | None
-    ) -> None:
-        """Compare a sighted offset with what was predicted for its time."""
-        mouth = self._target.at(stamp)
-        landing = self._landings.at(stamp - SEEN_AGE * self._fall())
-        if landing is None or covariance is None:
-            return
-        predicted = landing[:2] - mouth[:2]
-        self._landing.see(
-            stamp, np.asarray(offset)[:2] - predicted, np.asarray(covariance)[:2, :2]
-        )
+            self._belief.see_tilt(stamp, tilt_of(seen) - tilt_of(axis))
 
     def set_source(self, stamp: float, T_base_source: Pose, now: float) -> None:
         """Take in the source's pose as of `stamp` (s)."""
@@ -220,13 +165,11 @@ class PourController:
             )
         self._guard.begin(now, self.lip, fill, content)
         self._plan.begin(self.tilt, self._belief)
-        self._landing, self._stopped = LandingFilter(s.gain), None
-        self._landings.clear()
+        self._stopped = None
         self._source.forget_sight()
         self._settled = Persistent()
         self._limiter.halt()
-        self._speed = self._plan.aim_speed
-        self._forward = self._direction()
+        self._landing.begin(self._plan.aim_speed)
         self._clock.now = now
         self._enter('aim', '')
 
@@ -240,20 +183,17 @@ class PourController:
     @property
     def lip(self) -> NDArray[np.float64]:
         """Where the lip is (3,), m."""
-        return lip_at(self._source.mouth, self._source.axis, self.source.rim_radius)
+        return self._landing.lip
 
     @property
     def tilt(self) -> float:
         """Of the source as reported, rad."""
-        return _tilt(self._source.axis)
+        return self._landing.tilt
 
     @property
     def offset(self) -> NDArray[np.float64]:
         """Where what leaves now will land (3,), from the target's mouth as it will be then, m."""
-        fall = self._fall()
-        landing = self._landing_now() + [*self._landing.bias, 0.0]
-        mouth = self._target.at(self._clock.now + fall + self.settings.arm_lag)
-        return np.asarray(landing - mouth)
+        return self._landing.offset(self._clock.now)
 
     @property
     def account(self) -> PourAccount:
@@ -277,7 +217,7 @@ class PourController:
         if self._belief is not None:
             self._belief.advance(now, self.tilt, dt)
             self._follow_speed(dt)
-        self._landings.add(now, self._landing_now())
+        self._landing.advance(now)
         if self.state in MOVES:
             self._check(now, dt, wrong)
         twist = self._limiter.step(self._wanted(now), dt) if dt > 0 else self._limiter.twist.copy()
@@ -292,7 +232,7 @@ class PourController:
         if dt == 0:
             self._source.restart(now)
             self._target.restart(now)
-            self._landings.clear()
+            self._landing.forget()
             for given in (self._sightings, self._sources, self._targets):
                 given.stamp = given.came = -inf
 
@@ -326,7 +266,7 @@ class PourController:
         goal = self._plan.ready_tilt(self._belief)  # type: ignore[arg-type]
         return bool(
             np.linalg.norm(self.offset[:2]) < ARRIVED
-            and abs(self._lift()) < 3 * ARRIVED
+            and abs(self._landing.lift()) < 3 * ARRIVED
             and np.abs(self._limiter.twist).max() < AT_REST
             and self.tilt > goal - TILTED
         )
@@ -363,7 +303,7 @@ class PourController:
         )  # fmt: skip
         if rate > 0 and self._guard.holds(now):
             rate = 0.0
-        forward = self._direction()
+        forward = self._landing.direction()
         wanted[3:] = rate * np.cross(UP, forward)
         return wanted
 
@@ -371,51 +311,15 @@ class PourController:
         """Velocity (3,) that brings the landing point to the target's mouth."""
         s = self.settings
         error = self.offset
-        error[2] = self._lift()
+        error[2] = self._landing.lift()
         size = float(np.linalg.norm(error))
         # From the dead band's edge on, so that it does not jump there.
         push = s.approach_gain * max(size - s.dead_band, 0.0) / max(size, 1e-9)
         return np.asarray(self._target.speed() - push * error)
 
-    def _lift(self) -> float:
-        """How much too high the lip is, m."""
-        return float(self.lip[2] - self._target.mouth[2] - self.settings.height)
-
-    def _direction(self) -> NDArray[np.float64]:
-        """The horizontal unit vector (3,) towards which it tilts."""
-        leans = forward_of(self._source.axis)
-        if leans is not None and (self.tilt > LEANING or self._forward is None):
-            if self.tilt <= LEANING:
-                way = forward_of(self._target.mouth - self._source.mouth)
-                leans = leans if way is None else way
-            self._forward = leans
-        if self._forward is None:
-            way = forward_of(self._target.mouth - self._source.mouth)
-            self._forward = np.array([1.0, 0, 0]) if way is None else way
-        return self._forward
-
-    def _fall(self) -> float:
-        """From the lip to the height of the target's mouth, s."""
-        return float(fall_time(max(self.lip[2] - self._target.mouth[2], 0.0), 0.0))
-
-    def _landing_now(self) -> NDArray[np.float64]:
-        """Where (3,) m what leaves now lands, by model and poses."""
-        axis = self._source.axis
-        down = max(-float(axis[2]), 0.0) * self._speed
-        lip = self.lip + self._source.seen_shift
-        drop = max(float(lip[2] - self._target.mouth[2]), 0.0)
-        fall = float(fall_time(drop, down))
-        across = self._speed * (float(np.sin(self.tilt)) if axis[2] < 0 else 1.0)
-        return np.asarray(lip + fall * across * self._direction() - drop * UP)
-
     def _follow_speed(self, dt: float) -> None:
         """Let the exit speed that is aimed for follow the believed one."""
         speed = self._plan.aim_speed
         if self.state in ('pour', 'return', 'fault'):
-            speed = self._belief.now.exit_speed or self._speed  # type: ignore[union-attr]
-        self._speed += (speed - self._speed) * (1 - np.exp(-dt / SPEED_TIME))
-
-
-def _tilt(axis: NDArray[np.float64]) -> float:
-    """From the vertical, rad."""
-    return float(np.arccos(np.clip(axis[2], -1, 1)))
+            speed = self._belief.now.exit_speed or self._landing.speed  # type: ignore[union-attr]
+        self._landing.follow(speed, dt)

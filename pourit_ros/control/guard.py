@@ -25,24 +25,31 @@ FULL = 0.95
 LEAST = 1.75
 # A bottle whose tilt is known this well (rad) is held; one that is less sure may have slipped.
 HELD = 0.017
+# Images that miss a stream come singly: fewer in a row than this are believed only after so many
+# times the blind time.
+MISSES, RARE = 4, 1.5
 # Below this flow (m3/s) the lip need not follow the target any more.
 DRY = 1e-6
 
 
 class Guard:
-    """Says what is wrong; `usable`, `seen`: when a sighting, one of liquid, last came, s."""
+    """Says what is wrong.
+
+    `usable`: when a sighting last came, s; `seen`: stamp of the newest image of liquid, s.
+    """
 
     def __init__(
         self, settings: ControllerSettings, outflow: Outflow, inputs: tuple[Input, ...]
     ) -> None:
         self.settings, self.outflow, self._inputs = settings, outflow, inputs
-        self.usable = self.seen = -inf
+        self.usable = self.seen = self._looked = -inf
         self._room = inf
         self._begun = 0.0
         self._from = np.zeros(3)
         self._least: Pouring | None = None
         self._reckoned: tuple[Pouring, float] | None = None
         self._unseen = Persistent()
+        self._missed = 0
         self._flowed = False
 
     def admit(self, fill: float, content: float, target: Container) -> float:
@@ -75,17 +82,22 @@ class Guard:
         least = fill - LEAST * float(np.hypot(s.fill_sigma * fill, held))
         self._least = Pouring(self.outflow, max(least, 0.0))
         self._unseen, self._reckoned, self._flowed = Persistent(), None, False
-        self.seen = -inf
+        self._missed = 0
+        self.seen = self._looked = -inf
 
-    def sees(self, now: float, present: bool, believed: Believed, flows: bool) -> None:
-        """Whether liquid is seen. If so, the model alone says how it goes on, until the next time.
+    def sees(self, stamp: float, present: bool | None, believed: Believed, flows: bool) -> None:
+        """Whether an image shows liquid. If so, the model alone says how it goes on.
 
         One image alone may be a false alarm: it takes two in a row. Where nothing `flows` by all
         that is believed, any number of them are false.
         """
+        self._looked = stamp
+        self._missed = 0 if present or stamp < self._unseen.since else self._missed + 1
+        if present is None:
+            return
         before, self._flowed = self._flowed, present and flows
         if present:
-            self.seen = now
+            self.seen = stamp
         if not (before and self._flowed):
             return
         pouring = Pouring(self.outflow, min(believed.left, self.outflow.capacity))
@@ -95,10 +107,11 @@ class Guard:
     def holds(self, now: float) -> bool:
         """Whether nothing may be tilted forward: something is late, or unseen."""
         late = any(given.age(now) > HOLD * given.limit for given in self._inputs)
-        unseen = self._unseen.since < inf and now - self._unseen.since > (
-            HOLD * self.settings.blind_time
-        )
-        return late or unseen
+        return late or self._unseen_for() > HOLD * self.settings.blind_time
+
+    def _unseen_for(self) -> float:
+        """How long, by their stamps, images have shown no liquid that should be seen, s."""
+        return self._looked - max(self._unseen.since, self.seen)
 
     def follows(self, state: str, belief: PourBelief) -> bool:
         """Whether the lip follows the target in a state."""
@@ -152,11 +165,9 @@ class Guard:
             pouring, tilt_error = self._reckoned
             pouring.step(tilt + tilt_error - max(s.tilt_sigma - HELD, 0.0), dt)
             surely = surely or pouring.flow > s.visible_flow
-        unseen = self._unseen.update(now, likely or surely)
-        unseen = min(unseen, now - self.seen)
-        # Seen just now: count from then.
-        if self._unseen.since < inf:
-            self._unseen.since = max(self._unseen.since, self.seen)
-        if unseen > s.blind_time:
+        self._unseen.update(now, likely or surely)
+        unseen = self._unseen_for()
+        enough = s.blind_time if self._missed >= MISSES else RARE * s.blind_time
+        if unseen > enough:
             return f'liquid flows by the model and has not been seen for {unseen:.2f} s'
         return ''

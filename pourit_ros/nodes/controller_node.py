@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from std_srvs.srv import Trigger
 
-from ..control.controller import MOVES, Command, PourController, Sighting
+from ..control.controller import MOVES, Command, PourController
 from ..control.lever import Lever, leashed, moved
 from ..control.settings import ML
+from ..control.sighting import Sighting
 from ..errors import InputError
 from ..geometry import Container, Pose
 from ..messages import encode

@@ -30,7 +30,7 @@ _SETTINGS = (
     ('max_time', 600.0, 'Longest time of a pour, s.'),
     ('max_pose_age', 1.0, 'Oldest pose of source and target to move by, s.'),
     ('max_silence', 2.0, 'Longest time without a new measurement of an image, s.'),
-    ('blind_time', 2.0, 'How long it pours what should be seen and is not, s.'),
+    ('blind_time', 2.0, 'How long images may show no liquid that should be seen, s.'),
 )  # fmt: skip
 # In ml and ml/s, as people say them.
 _VOLUMES = (

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..control.controller import Sighting
+from ..control.sighting import Sighting
 from ..geometry import NotEstimable, Pose
 from ..pipeline import Frame, Observation, PourEstimate, PourPipeline, SegmenterLike
 from ..report.overlay import overlay

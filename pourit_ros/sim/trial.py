@@ -11,10 +11,11 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..control.controller import ENDED, Command, PourController, Sighting
+from ..control.controller import ENDED, Command, PourController
 from ..control.limits import lip_to_tip
 from ..control.outflow import lip_of, tilt_of
 from ..control.settings import ControllerSettings
+from ..control.sighting import Sighting
 from ..errors import InputError
 from ..geometry import Pose
 from .cell import Cell
