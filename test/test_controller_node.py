@@ -39,6 +39,7 @@ class Cell(Listener):
     def __init__(self, nodes):
         # Not cmd_twist: nobody takes that here.
         heard = {n: k for n, k in TYPES.items() if n not in ('cmd_twist', 'cmd_pose')}
+        heard['/diagnostics'] = 'diagnostic_msgs/msg/DiagnosticArray'
         super().__init__(nodes, heard, latched=('controller_state',))
         self.poses = {
             'source_pose': T_BASE_SOURCE, 'tip_pose': T_BASE_TIP, 'target_pose': T_BASE_TARGET
@@ -174,6 +175,18 @@ def test_a_dry_run_from_start_to_stop(cell):
     np.testing.assert_array_equal(twists(cell)[-1], 0)
     time.sleep(0.5)
     assert len(twists(cell)) == said
+
+
+def test_a_source_seen_in_another_frame_is_refused(cell):
+    cell.until('idle')
+    seen = cell.offer('source_pose_seen', 'geometry_msgs/msg/PoseWithCovarianceStamped')
+    deadline, told = time.monotonic() + PATIENCE, ''
+    while "source_pose_seen is in 'cam', not in base_frame 'base'" not in told:
+        assert time.monotonic() < deadline, told
+        now_ns = cell.node.get_clock().now().nanoseconds
+        pose = encode.pose_with_covariance(now_ns, 'cam', T_BASE_SOURCE, 1e-6 * np.eye(6))
+        cell.send(seen, pose)
+        told = str(cell.next('/diagnostics').status)
 
 
 def test_deactivated_it_halts(cell):
