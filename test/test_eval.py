@@ -75,6 +75,8 @@ def synthetic(tmp_path) -> Path:
         ('000002', 'milk', ['rod', 'towel'], strip(8), strip(2, 10, 15)),
     ):
         meta = {**META, 'liquid': {'name': liquid}, 'props': props}
+        if stem == '000002':
+            meta['stratum'] = 'thin'
         folder.mkdir(exist_ok=True)
         (folder / f'{stem}_meta.json').write_text(json.dumps(meta))
         write(folder / f'{stem}_mask_visible.png', truth.astype(np.uint8) * 128)
@@ -131,13 +133,22 @@ def test_breakdown_by_property_and_clutter(synthetic):
     scores = ev.summarise(list(ev.evaluate(Oracle(), load_eval_set(synthetic))))
     groups = scores['groups']
     assert list(groups) == [
-        'liquid name', 'source material', 'source', 'target', 'table', 'room', 'stream width'
+        'stratum', 'liquid name', 'source material', 'source', 'target', 'table', 'room',
+        'stream width',
     ]  # fmt: skip
     milk, water = groups['liquid name']
     assert (milk['value'], milk['wet'], milk['dry']) == ('milk', 2, 2)
     assert (milk['recall'], milk['false_alarms'], milk['iou']['mean']) == (0.5, 0.5, 0)
     assert (water['recall'], water['false_alarms']) == (1, 0)
     assert groups['table'][0]['value'] == 'plain'
+    general, thin = groups['stratum']
+    assert (general['value'], general['wet'], thin['value'], thin['wet']) == (
+        'general',
+        2,
+        'thin',
+        1,
+    )
+    assert (general['auroc'], thin['auroc']) == (0.75, 1)
     assert [row['value'] for row in groups['stream width']] == ['4 to 8 px', '8 to 16 px']
     clutter = {row['value']: row for row in scores['clutter']}
     assert {kind: row['dry'] for kind, row in clutter.items()} == {'none': 1, 'rod': 2, 'towel': 1}

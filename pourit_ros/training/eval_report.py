@@ -202,7 +202,7 @@ def _per_cent(share: float | None) -> str:
 def _groups(groups: Mapping[str, Sequence[Mapping[str, Any]]], of: str) -> str:
     if not groups:
         return ''
-    heads = ('', 'wet', 'IoU', 'median', 'recall', 'dry', 'alarms')
+    heads = ('', 'wet', 'IoU', 'median', 'recall', 'dry', 'alarms', 'AUROC')
     tables = ''.join(
         table(
             f'By {name}',
@@ -216,6 +216,7 @@ def _groups(groups: Mapping[str, Sequence[Mapping[str, Any]]], of: str) -> str:
                     _per_cent(row['recall']),
                     row['dry'],
                     _per_cent(row['false_alarms']),
+                    _number(row['auroc'], 4),
                 )
                 for row in rows
             ],

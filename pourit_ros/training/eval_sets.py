@@ -108,6 +108,8 @@ def _read_meta(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
     try:
         meta: Any = json.loads(path.read_text())
         groups = {
+            # Sets from before strata existed have none.
+            'stratum': meta.get('stratum', 'general'),
             'liquid name': meta['liquid']['name'],
             'source material': meta['source']['material'],
             'source': meta['source']['kind'],

@@ -250,6 +250,7 @@ def _by_group(cases: Sequence[Case], name: str) -> list[dict[str, Any]]:
                 'recall': _share(wet, lambda case: case.present),
                 'dry': len(dry),
                 'false_alarms': _share(dry, lambda case: case.present),
+                'auroc': _auroc(wet, dry),
             }
         )
     return rows
