@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,12 +16,19 @@ from ..errors import InputError
 from ..files import check_folder, result_folder
 from ..perception.errors import require_torch
 from ..perception.find_weights import known_weights
+from .cluster import on_cluster, weights_for_workers
 from .ending import end_with
 from .explain import print_methods
 from .inputs import check_inputs
-from .options import DeviceOption, Out, Overwrite, Refine, Threads
+from .options import ClusterOption, DeviceOption, Out, Overwrite, Refine, Threads
 from .progress import track
 from .terminal import say, terminal
+
+if TYPE_CHECKING:
+    from ..perception import Segmenter
+    from ..perception.devices import Device
+    from ..training.eval_sets import EvalItem
+    from ..training.evaluate import Case
 
 # Weights that one page tells apart.
 MOST = 4
@@ -55,6 +63,7 @@ def evaluate(
             'explain.'
         ),
     ] = None,
+    cluster: ClusterOption = None,
 ) -> None:
     """Score weights on labelled images.
 
@@ -81,7 +90,8 @@ def evaluate(
     from ..training.eval_report import Scored, write_eval_report
     from ..training.eval_sets import load_eval_set
 
-    eval_set = load_eval_set(folder)
+    eval_set = load_eval_set(folder.resolve())
+    places = {item.image: k for k, item in enumerate(eval_set.items)}
     comparisons = []
     if methods is not None:
         require_torch('eval --methods')
@@ -93,7 +103,16 @@ def evaluate(
     for k, (name, path) in enumerate(zip(names, given, strict=True)):
         segmenter = Segmenter(path, device, threads, refine)
         what = 'eval' if len(given) == 1 else f'eval {name}'
-        cases = list(track(ev.evaluate(segmenter, eval_set), what, len(eval_set.items)))
+        with on_cluster(cluster) as workers:
+            scoring = ev.evaluate(segmenter, eval_set)
+            if workers is not None:
+                name, files = weights_for_workers(path)
+                workers.check_readable([folder, *files])
+                work = partial(_score, name, device, threads or 1, refine, eval_set.min_px)
+                scoring = (case for _, case in workers.results(work, eval_set.items))
+            cases = list(track(scoring, what, len(eval_set.items)))
+        # A cluster finishes them in any order.
+        cases.sort(key=lambda case: places[case.item.image])
         by_method = {}
         if comparisons:
             images = track(comparisons[k].judge(), 'methods', len(comparisons[k].items))
@@ -123,11 +142,11 @@ def evaluate(
     if len(scored) > 1:
         account.notes.append(f'with liquid: as {first.name} sees it')
     scores = first.scores if len(scored) == 1 else {one.name: one.scores for one in scored}
-    with result_folder(out, 'eval', [folder, *given], overwrite) as partial:
-        account.write(partial)
-        (partial / 'scores.json').write_text(json.dumps(scores, indent=2) + '\n')
-        ev.write_cases(partial / 'cases.csv', {one.name: one.cases for one in scored})
-        write_eval_report(partial / 'report.html', scored, account)
+    with result_folder(out, 'eval', [folder, *given], overwrite) as new:
+        account.write(new)
+        (new / 'scores.json').write_text(json.dumps(scores, indent=2) + '\n')
+        ev.write_cases(new / 'cases.csv', {one.name: one.cases for one in scored})
+        write_eval_report(new / 'report.html', scored, account)
     if not terminal.quiet and not terminal.json:
         for one in scored:
             if len(scored) > 1:
@@ -136,6 +155,27 @@ def evaluate(
             if comparisons:
                 print_methods(one.scores['methods'])
     end_with(account, [out / 'report.html'], {'scores': scores})
+
+
+@lru_cache(maxsize=2)
+def _segmenter(weights: str, device: Device, threads: int, refine: Refine) -> Segmenter:
+    from ..perception import Segmenter
+
+    return Segmenter(weights, device, threads, refine)
+
+
+def _score(
+    weights: str,
+    device: Device,
+    threads: int,
+    refine: Refine,
+    min_px: int,
+    item: EvalItem,
+) -> Case:
+    """An image's score, on a worker that keeps its network."""
+    from ..training.evaluate import score_item
+
+    return score_item(_segmenter(weights, device, threads, refine), item, min_px)
 
 
 def _names(given: Sequence[str]) -> list[str]:

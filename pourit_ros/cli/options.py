@@ -47,6 +47,14 @@ PlaneOption = Annotated[
         help="Pouring plane through the container's axis, or normal to its z axis as in PourIt!."
     ),
 ]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        '--cluster',
+        metavar='ADDRESS',
+        help='Scheduler of a running Dask cluster that does the work: tcp://host:8786.',
+    ),
+]
 Container = Annotated[
     str, typer.Option('--container', help='Source container: preset or YAML file.')
 ]

@@ -1,6 +1,6 @@
 # Copyright 2026 pourit_ros contributors
 # SPDX-License-Identifier: Apache-2.0
-"""`pourit replay`: a rosbag2 to estimates, video, report and output bag."""
+"""`pourit replay`: rosbag2s to estimates, video, report and output bag."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..files import check_folder
 from .ending import end_with
 from .inputs import check_inputs
 from .options import (
+    ClusterOption,
     Container,
     DeviceOption,
     Out,
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 
 
 def replay(
-    bag: Annotated[Path, typer.Argument(metavar='BAG', help='A rosbag2: folder, .mcap or .db3.')],
+    bags: Annotated[
+        list[Path], typer.Argument(metavar='BAG...', help='A rosbag2: folder, .mcap or .db3.')
+    ],
     out: Out,
     live: Annotated[
         bool, typer.Option('--live', help='Run the ROS 2 nodes instead of this process.')
@@ -73,18 +76,26 @@ def replay(
     overwrite: Overwrite = False,
     device: DeviceOption = 'auto',
     threads: Threads = None,
+    cluster: ClusterOption = None,
 ) -> None:
-    """Replay a recorded pour.
+    """Replay recorded pours.
 
     Writes estimates.csv, summary.json, overlay.mp4, report.html and bag/, a rosbag2 with what the
     nodes publish, recorded with the times of its source, so that both can be opened together.
     Offline, every frame is processed; --live plays the bag into liquid_perception and
     pour_monitor over Fast DDS, where frames may be dropped as on the robot.
+    Several bags each get a folder of their own inside --out.
 
     Example: pourit replay my_bag --out replayed --target mug
+
+    Example: pourit replay night/* --out replays --cluster tcp://head:8786
     """
-    check_folder(out, [bag, weights], overwrite)
-    check_inputs([bag], weights=weights)
+    several = len(bags) > 1 or cluster is not None
+    if several and live:
+        raise InputError('--live plays one bag at a time, and not on a cluster')
+    if not several:
+        check_folder(out, [*bags, weights], overwrite)
+    check_inputs(bags, weights=weights)
     roles = _roles(topic or [])
     from ..bags.reader import ReaderOptions
     from ..sync.assembler import AssemblerOptions
@@ -92,9 +103,24 @@ def replay(
     frames = AssemblerOptions(
         source_frame=source_frame, target_frame=target_frame, base_frame=base_frame
     )
+    read = ReaderOptions(roles, frames)
+    if several:
+        from ..geometry import Container as Vessel
+        from .replay_many import Offline, replay_many
+
+        how = Offline(
+            weights, plane, Vessel.load(container), Vessel.load(target), device, threads, read,
+            include_inputs, overwrite, rrd,
+        )  # fmt: skip
+        if rrd:
+            from ..report.rerun_recording import require_rerun
+
+            require_rerun()
+        replay_many(bags, out, how, cluster)
+        return
     result = replay_to(
-        bag, out, live, rate, weights, plane, container, target, device, threads,
-        ReaderOptions(roles, frames), include_inputs, overwrite=overwrite, rrd=rrd,
+        bags[0], out, live, rate, weights, plane, container, target, device, threads,
+        read, include_inputs, overwrite=overwrite, rrd=rrd,
     )  # fmt: skip
     recording = [result.recording] if rrd else []
     end_with(result.account, (result.report, result.video, result.csv, result.bag, *recording))

@@ -15,8 +15,9 @@ import typer
 
 from ..errors import InputError
 from ..files import check_working_folder, result_folder, working_folder
+from .cluster import on_cluster
 from .inputs import check_inputs
-from .options import Container, Out, Overwrite, Target
+from .options import ClusterOption, Container, Out, Overwrite, Target
 from .progress import long_task, track
 from .terminal import say
 
@@ -61,6 +62,7 @@ def synth(
     jobs: Annotated[
         int | None, typer.Option(min=1, help='Number of processes; default: one per core.')
     ] = None,
+    cluster: ClusterOption = None,
     backdrops: Annotated[
         Path | None,
         typer.Option(
@@ -107,7 +109,7 @@ def synth(
 
     Writes PourIt!'s file layout and one JSON per pair: both images, sensor-like and true depth,
     masks of the stream in the air and through clear walls, instances, poses. The same seed gives
-    the same files, whatever --jobs is; an interrupted command resumes where it stopped.
+    the same files, with any --jobs or --cluster; an interrupted command resumes where it stopped.
 
     Example: pourit synth --engine backdrop --count 100 --out rooms
 
@@ -115,6 +117,8 @@ def synth(
 
     Example: pourit synth --sequence --size 480 --out sequence
     """
+    if cluster is not None and (jobs is not None or sequence):
+        raise InputError('--cluster goes neither with --jobs nor with --sequence')
     if sequence:
         _sequence(out, size, rate, liquid, seed, overwrite)
         return
@@ -136,7 +140,7 @@ def synth(
         stratum,
     )
     with working_folder(out, 'synth', given, RECIPE):
-        _make(out, maker, count, jobs or os.cpu_count() or 1, engine)
+        _make(out, maker, count, jobs or os.cpu_count() or 1, engine, cluster)
         if sheet and engine != 'backdrop':
             from ..synth.sets.contact_sheet import write_sheet
 
@@ -194,7 +198,9 @@ def _require(*modules: str) -> None:
             raise InputError(f'{module} is not installed: pip install ".[synth]"')
 
 
-def _make(out: Path, maker: Engine, count: int, jobs: int, engine: EngineName) -> None:
+def _make(
+    out: Path, maker: Engine, count: int, jobs: int, engine: EngineName, address: str | None
+) -> None:
     from ..synth.sets.dataset import make_dataset
 
     what = 'backdrops' if engine == 'backdrop' else 'pairs'
@@ -202,15 +208,16 @@ def _make(out: Path, maker: Engine, count: int, jobs: int, engine: EngineName) -
     problems = []
     made = 0
     start = time.monotonic()
-    with long_task(what, count, there) as report:
-        for done in make_dataset(out, maker, count, jobs):
+    with on_cluster(address) as cluster, long_task(what, count, there) as report:
+        for done in make_dataset(out, maker, count, jobs, cluster=cluster):
             if done.problem:
                 problems.append(done)
             else:
                 made += 1
             report(there + made + len(problems))
     seconds = time.monotonic() - start
-    speed = f', {made / seconds:.2f}/s with {jobs} processes' if made else ''
+    who = f'{jobs} processes' if address is None else address
+    speed = f', {made / seconds:.2f}/s with {who}' if made else ''
     say(f'{there + made} {what} in {out} ({made} new{speed})')
     for done in problems[:NAMED]:
         typer.echo(f'left out {done.index}: {done.problem}', err=True)

@@ -40,6 +40,12 @@ def find_weights(path_or_name: str | Path) -> Path:
     )
 
 
+def comes_with_package(path_or_name: str | Path) -> bool:
+    """Whether these are weights that every installation has."""
+    found = find_weights(path_or_name)
+    return str(path_or_name) in SHIPPED and found.parent not in _own_folder()
+
+
 def known_weights() -> list[str]:
     """Names that `find_weights` finds, those of $POURIT_MODEL_DIR included."""
     own = {path.stem for folder in _own_folder() for path in folder.glob('*.safetensors')}

@@ -76,16 +76,21 @@ class Case:
 def evaluate(segmenter: Segments, eval_set: EvalSet) -> Iterator[Case]:
     """Score image by image, with masks as the package delivers them. Raises InputError."""
     for item in eval_set.items:
-        rgb = read_image(item.image)
-        result = segmenter.segment(rgb)
-        truth_px, score = None, None
-        if item.truth is not None:
-            truth = read_truth(item.truth, rgb.shape[:2])
-            truth_px = int(truth.sum())
-            if truth_px >= eval_set.min_px:
-                score = _score(result, truth)
-        mask_px = int(result.mask.sum())
-        yield Case(item, result.probability, result.present, mask_px, truth_px, score)
+        yield score_item(segmenter, item, eval_set.min_px)
+
+
+def score_item(segmenter: Segments, item: EvalItem, min_px: int) -> Case:
+    """Score one image; `min_px` as of `EvalSet`. Raises InputError."""
+    rgb = read_image(item.image)
+    result = segmenter.segment(rgb)
+    truth_px, score = None, None
+    if item.truth is not None:
+        truth = read_truth(item.truth, rgb.shape[:2])
+        truth_px = int(truth.sum())
+        if truth_px >= min_px:
+            score = _score(result, truth)
+    mask_px = int(result.mask.sum())
+    return Case(item, result.probability, result.present, mask_px, truth_px, score)
 
 
 def _score(result: Segmentation, truth: npt.NDArray[np.bool_]) -> MaskScore:

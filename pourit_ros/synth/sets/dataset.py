@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +21,7 @@ import numpy as np
 from ...errors import InputError
 from ...files import replacing
 from ...workers import start_worker
-from .records import META, clean
+from .records import META, clean, write_files
 
 RECIPE = 'dataset.json'
 # So many tasks wait for each process: enough to keep it busy, few enough to stop soon.
@@ -27,6 +29,7 @@ WAITING = 2
 
 
 if TYPE_CHECKING:
+    from ...cluster import Cluster
     from .engines import BackdropEngine, CompositeEngine, PathtraceEngine
 
     Engine = CompositeEngine | PathtraceEngine | BackdropEngine
@@ -41,11 +44,17 @@ class Done:
 
 
 def make_dataset(
-    folder: Path, engine: Engine, count: int, jobs: int = 1, first: int = 0
+    folder: Path,
+    engine: Engine,
+    count: int,
+    jobs: int = 1,
+    first: int = 0,
+    cluster: Cluster | None = None,
 ) -> Iterator[Done]:
     """Write the missing ones of the items `first` .. `first` + `count` − 1; yield each.
 
-    The files are the same for any number of processes and interruptions. An item whose scene fails
+    A `cluster` makes them instead of `jobs` processes; the files are written here. They are the
+    same for any number of processes or workers and interruptions. An item whose scene fails
     is reported and left out. Raises InputError when the folder holds a set of another recipe, or
     when a process dies.
     """
@@ -55,7 +64,10 @@ def make_dataset(
     there = engine.made(folder)
     todo = [i for i in range(first, first + count) if i not in there]
     try:
-        yield from _make_all(folder, engine, todo, jobs)
+        if cluster is None:
+            yield from _make_all(folder, engine, todo, jobs)
+        else:
+            yield from _make_on(cluster, folder, engine, todo)
     finally:
         # A command that made nothing must not bind the next one to its arguments.
         if fresh and not engine.made(folder):
@@ -92,14 +104,31 @@ def _make_all(folder: Path, engine: Engine, todo: list[int], jobs: int) -> Itera
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def _make_on(cluster: Cluster, folder: Path, engine: Engine, todo: list[int]) -> Iterator[Done]:
+    cluster.check_readable(engine.inputs())
+    for _, (done, files) in cluster.results(partial(_made, engine), todo):
+        if files:
+            write_files(folder, files)
+        yield done
+
+
+def _made(engine: Engine, index: int) -> tuple[Done, dict[str, bytes]]:
+    """An item and its files by name, for a worker that does not see the folder."""
+    _one_thread()
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        done = _make(engine, folder, index)
+        return done, {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
 def _check_recipe(folder: Path, recipe: dict[str, Any]) -> bool:
     """Raise InputError unless the folder has this recipe; return whether it is new."""
     path = folder / RECIPE
     if not path.exists():
         if any(folder.glob(f'*{META}')):
             raise InputError(f'{folder}: holds pairs but no {RECIPE}; choose another folder')
-        with replacing(path) as partial:
-            partial.write_text(json.dumps(recipe, indent=1) + '\n')
+        with replacing(path) as new:
+            new.write_text(json.dumps(recipe, indent=1) + '\n')
         return True
     try:
         old = json.loads(path.read_text())
@@ -130,13 +159,17 @@ _worker: tuple[Engine, Path] | None = None
 
 def _start_worker(engine: Engine, folder: Path) -> None:
     global _worker
+    start_worker()
+    _one_thread()
+    _worker = engine, folder
+
+
+def _one_thread() -> None:
+    """One thread each: the processes share the cores already."""
     import cv2
 
-    start_worker()
-    # One thread each: the processes share the cores already.
     cv2.setNumThreads(1)
     np.seterr(all='ignore')
-    _worker = engine, folder
 
 
 def _work(index: int) -> Done:

@@ -4,7 +4,7 @@
 
 Engines can be pickled, and make the same item for the same index in every process. `recipe`:
 what the items depend on besides; `make`: writes one into a folder, whole or not at all; `made`:
-indices of a folder's complete items.
+indices of a folder's complete items; `inputs`: files that they are made from.
 """
 
 from __future__ import annotations
@@ -69,6 +69,10 @@ class CompositeEngine:
             'backdrops': len(self.backdrops),
             'version': __version__,
         }
+
+    def inputs(self) -> tuple[Path, ...]:
+        """The backdrops."""
+        return self.backdrops
 
     def made(self, folder: Path) -> set[int]:
         """Numbers of the complete pairs."""
@@ -153,6 +157,10 @@ class _SceneEngine:
             'environment_maps': [file.name for file in self.assets.hdri],
             'version': __version__,
         }
+
+    def inputs(self) -> tuple[Path, ...]:
+        """The environment maps."""
+        return self.assets.hdri
 
     def scene(self, number: int) -> SceneDescription:
         """Draw a scene."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,14 +59,21 @@ def stem_of(index: int) -> str:
 
 def write_pair(folder: Path, stem: str, record: PairRecord) -> None:
     """Write a pair; a reader that looks for `_meta.json` never sees half of it."""
-    partial = folder / f'{PARTIAL}{stem}-{os.getpid()}'
+    write_files(folder, {f'{stem}{suffix}': data for suffix, data in _files(record).items()})
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files of an item by name, each whole, and `_meta.json` last."""
+    partial = folder / f'{PARTIAL}{min(files)}-{os.getpid()}'
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        for suffix, content in _files(record).items():
-            (partial / f'{stem}{suffix}').write_bytes(content)
-        # A pair that is written again must not look complete meanwhile.
-        (folder / f'{stem}{META}').unlink(missing_ok=True)
+        for name, content in files.items():
+            (partial / name).write_bytes(content)
+        for name in files:
+            # A pair that is written again must not look complete meanwhile.
+            if name.endswith(META):
+                (folder / name).unlink(missing_ok=True)
         for file in sorted(partial.iterdir(), key=lambda f: f.name.endswith(META)):
             file.replace(folder / file.name)
     finally:

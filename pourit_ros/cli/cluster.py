@@ -1,0 +1,31 @@
+# Copyright 2026 pourit_ros contributors
+# SPDX-License-Identifier: Apache-2.0
+"""`--cluster ADDRESS` of several commands."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..perception.find_weights import comes_with_package, find_weights
+
+if TYPE_CHECKING:
+    from ..cluster import Cluster
+
+
+def on_cluster(address: str | None) -> AbstractContextManager[Cluster | None]:
+    """The cluster at an address, or None without one; raises InputError."""
+    if address is None:
+        return nullcontext()
+    from ..cluster import Cluster
+
+    return Cluster(address)
+
+
+def weights_for_workers(weights: str) -> tuple[str, list[Path]]:
+    """What workers call weights, and the files that they must find for it."""
+    if comes_with_package(weights):
+        return weights, []
+    path = find_weights(weights).resolve()
+    return str(path), [path]
