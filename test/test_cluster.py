@@ -120,9 +120,9 @@ def test_a_lost_scheduler_ends_the_command_and_the_next_goes_on(tmp_path, worker
             if len(made) == 2:
                 workers.kill('scheduler')
 
-    with Cluster(workers.address) as cluster:
-        with pytest.raises(InputError, match='lost its scheduler; run the command again'):
-            make(cluster)
+    lost = pytest.raises(InputError, match='lost its scheduler; run the command again')
+    with Cluster(workers.address) as cluster, lost:
+        make(cluster)
     assert 2 <= len(made) < PAIRS
     rest = [done.index for done in make_dataset(out, engine, PAIRS)]
     assert sorted(made + rest) == list(range(PAIRS))
