@@ -84,7 +84,7 @@ def test_status_and_banner():
     blind.add_rows([row(False), wet('no source pose'), wet('no source pose; no target')])
     assert blind.status == 1
     assert blind.banner == (
-        'Liquid was seen in 2 frames, but none of them could be measured: '
+        'Liquid was seen in 2 frames, but none could be measured: '
         'no source pose (2), no target (1)'
     )
     blind.hints.append('frames in the bag: base, cup')
@@ -137,3 +137,11 @@ def test_names_that_are_no_utf8_are_written(tmp_path):
     account = Account('segment', 1, lost=Counter({'caf\udce9.png: unreadable': 1}))
     account.write(tmp_path)
     assert 'caf' in (tmp_path / SUMMARY).read_text(encoding='utf-8')
+
+
+def test_one_is_not_many():
+    one = Account('replay', 1)
+    one.add_rows([row(True, True)])
+    assert one.lines()[0].startswith('1 frame in the input: 1 answered')
+    several = Account('segment', 2, answered=2, what='images', done='segmented')
+    assert several.lines()[0].startswith('2 images in the input: 2 segmented')

@@ -153,14 +153,14 @@ class Account:
         if not self.nothing_measured:
             return self.problem
         return (
-            f'Liquid was seen in {self.liquid} {self.what}, but none of them could be measured: '
+            f'Liquid was seen in {self._counted(self.liquid)}, but none could be measured: '
             f'{". ".join([listed(self.not_measured), *self.hints])}'
         )
 
     def lines(self) -> list[str]:
         """The account as lines of text, the total first."""
         parts = [
-            f'{self.given} {self.what} in the input: {self.answered} {self.done}',
+            f'{self._counted(self.given)} in the input: {self.answered} {self.done}',
             f'{self.liquid} with liquid',
         ]
         if self.measured is not None:
@@ -173,11 +173,11 @@ class Account:
                 lines.append(f'{label} {causes.total()}: {listed(causes)}')
         if self.depth_used is not None and self.answered:
             if self.depth_used:
-                lines.append(f'depth used in {self.depth_used} of {self.answered} {self.what}')
+                lines.append(f'depth used in {self.depth_used} of {self._counted(self.answered)}')
             unused = self.depth_unused.total()
             if unused:
                 lines.append(
-                    f'depth unused in {unused} of {self.answered} {self.what}: '
+                    f'depth unused in {unused} of {self._counted(self.answered)}: '
                     f'{listed(self.depth_unused)}'
                 )
         if self.measured is not None and self.not_measured:
@@ -189,6 +189,9 @@ class Account:
         if self.skipped.total():
             lines.append(f'skipped: {listed(self.skipped)}')
         return [*lines, *self.notes]
+
+    def _counted(self, number: int) -> str:
+        return f'{number} {self.what if number != 1 else self.what.removesuffix("s")}'
 
     def as_dict(self) -> dict[str, Any]:
         """The account as in summary.json."""
