@@ -54,7 +54,7 @@ class Cluster:
             self._check_versions()
         except BaseException as error:
             self._client.close()
-            if isinstance(error, TimeoutError):
+            if isinstance(error, distributed.TimeoutError):
                 raise InputError(f'--cluster {address}: it has no workers') from None
             raise
 
@@ -126,7 +126,7 @@ class Cluster:
                             running, timeout=LOOKS, return_when='FIRST_COMPLETED'
                         ).done
                     )
-            except TimeoutError:
+            except self._distributed.TimeoutError:
                 pass
             lonely = 0.0 if self._client.nthreads() else lonely + time.monotonic() - began
             if lonely > PATIENCE:

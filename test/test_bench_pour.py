@@ -26,7 +26,7 @@ def row(seed, loop, caught, poured=100.0, clean=True, group=SWITCHES):
     return {
         **pour.asdict(task), 'state': 'done', 'caught_share': caught, 'clean': clean,
         'poured_ml': poured, 'target_volume_ml': 100.0, 'duration': 10.0, 'peak_tilt_deg': 80.0,
-        'peak_speed': 0.05, 'peak_turn': 0.2,
+        'peak_speed': 0.05, 'peak_turn': 0.2, 'made_by': pour.made_by(''),
     }  # fmt: skip
 
 
@@ -107,6 +107,22 @@ def test_stored_rows_are_not_run_again(tmp_path, monkeypatch):
     assert shares == [0.5, 0.5, 0.5, 0.9]
     assert [json.loads(line)['caught_share'] for line in file.read_text().splitlines()] == shares
     assert [r['caught_share'] for r in pour.run_all(wanted, file, 2)] == shares
+
+
+def test_rows_of_other_code_or_weights_are_refused(tmp_path, monkeypatch):
+    file = tmp_path / 'rows.jsonl'
+    (task,) = pour.tasks(1, 0, [()], 'network', 'mine')[:1]
+    monkeypatch.setenv('POURIT_MODEL_DIR', str(tmp_path))
+    weights = tmp_path / 'mine.safetensors'
+    weights.write_bytes(b'first')
+    stored = {**row(0, 'open', 0.5, group=()), **pour.asdict(task)}
+    stored['made_by'] = pour.made_by('mine')
+    file.write_text(json.dumps(stored) + '\n')
+    assert [r['caught_share'] for r in pour.run_all([task], file, 1)] == [0.5]
+    weights.write_bytes(b'second')
+    pour.made_by.cache_clear()
+    with pytest.raises(InputError, match='made by other weights or another state'):
+        list(pour.run_all([task], file, 1))
 
 
 @pytest.mark.parametrize('text', ['{"seed": 1}\n', 'no json\n', '[1]\n'])

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..perception.find_weights import find_weights
+from ..resources import find_resource
 from ..sim.disturbances import disturbances_of, name_of
 from ..sim.eyes import Eyes, PerceptionEyes, TrueEyes
 from ..sim.setup import SWITCHES, draw
@@ -27,6 +31,8 @@ SCENES = 'cell'
 """Name of the distribution that `sim.setup.draw` draws from."""
 BOOTSTRAPS = 2000
 RESAMPLING_SEED = 7
+# What decides a pour, besides its task and the weights.
+PARTS = ('containers', 'control', 'geometry', 'perception', 'pipeline.py', 'sim', 'synth')
 
 
 @dataclass(frozen=True)
@@ -98,14 +104,18 @@ def run_all(wanted: Sequence[Task], rows_file: Path | None, jobs: int) -> Iterat
     """Run the tasks in `jobs` processes; yields each row as it is known, stored ones first.
 
     Every new row is appended to `rows_file` at once, so that a run that was cut off goes on.
+    Raises InputError where stored rows come from other code or other weights.
     """
     stored = {} if rows_file is None else read_rows(rows_file)
-    todo = []
-    for task in wanted:
-        if task.key() in stored:
-            yield stored[task.key()]
-        else:
-            todo.append(task)
+    kept = [task for task in wanted if task.key() in stored]
+    for task in kept:
+        if stored[task.key()].get('made_by') != made_by(task.weights):
+            raise InputError(
+                f'{rows_file}: its rows were made by other weights or another state of this '
+                'package; choose another file'
+            )
+    yield from (stored[task.key()] for task in kept)
+    todo = [task for task in wanted if task.key() not in stored]
     if not todo:
         return
     # Each process is one thread: two of them fill two cores.
@@ -117,6 +127,7 @@ def run_all(wanted: Sequence[Task], rows_file: Path | None, jobs: int) -> Iterat
         try:
             for future in as_completed(futures):
                 row = future.result()
+                row['made_by'] = made_by(row['weights'])
                 if rows_file is not None:
                     _append(rows_file, row)
                 yield row
@@ -125,6 +136,23 @@ def run_all(wanted: Sequence[Task], rows_file: Path | None, jobs: int) -> Iterat
             # Only whole pours are kept: nobody waits for those that have begun.
             end_workers()
             raise
+
+
+@lru_cache
+def made_by(weights: str) -> str:
+    """Hash of the code that decides a pour, and of the weights ('' for none)."""
+    package = Path(__file__).resolve().parents[1]
+    digest = hashlib.blake2b(digest_size=8)
+    for part in PARTS:
+        found = (
+            [package / part] if part.endswith('.py') else sorted((package / part).rglob('*.py'))
+        )
+        for file in found:
+            digest.update(file.read_bytes())
+    digest.update(find_resource('config/containers.yaml').read_bytes())
+    if weights:
+        digest.update(find_weights(weights).read_bytes())
+    return digest.hexdigest()
 
 
 def _append(path: Path, row: dict[str, Any]) -> None:
