@@ -879,3 +879,21 @@ def test_probability_in_the_bag_is_the_pipelines(tmp_path, pour_bag, pipeline):
         ]
     assert values[0] == {'probability': 0.02, 'present': 0.0, 'depth': 1.0}
     assert values[4] == {'probability': 0.99, 'present': 1.0, 'depth': 1.0}
+
+
+def test_a_replay_finds_the_source_in_depth(tmp_path, pipeline):
+    """As the live nodes do for whoever listens; the bottle of the pour above has no depth."""
+    small = Path(__file__).parent / 'data' / 'pour_small' / 'pour'
+    result = replay(small, tmp_path / 'out', pipeline)
+    with BagReader(result.bag) as recorded:
+        seen = [
+            recorded.decode(message)
+            for message in recorded.messages()
+            if message.topic == '/pourit/source_pose_seen'
+        ]
+    assert len(seen) == len(result.rows)
+    with BagReader(small) as recorded:
+        for frame, message in zip(recorded.frames(), seen, strict=True):
+            told = (frame.T_base_cam @ frame.T_cam_source).translation
+            found = message.pose.pose.position
+            assert np.linalg.norm(told - [found.x, found.y, found.z]) < 0.01

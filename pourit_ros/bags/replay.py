@@ -13,6 +13,7 @@ from ..control.pour_state import PourStateMachine
 from ..control.poured import Poured, PouredVolume
 from ..files import result_folder
 from ..formats.estimates_csv import Row, row_from_estimate
+from ..geometry import NotEstimable
 from ..messages.contract import (
     MONITOR,
     NAMESPACE,
@@ -147,12 +148,19 @@ class _Replay:
                 poured = self.volume.update(
                     frame.stamp_ns, estimate.present, geometry.flow, geometry.flow_sigma
                 )
+                observation = self._with_source(frame, observation)
                 self._record(bag, frame, observation, estimate, poured)
                 picture = overlay(frame.color, observation.segmentation, estimate, frame)
                 outputs.add(row_from_estimate(estimate, latency_ms, poured), picture, geometry)
                 outputs.record(frame, observation, geometry)
                 if progress is not None:
                     progress(len(self.rows), total)
+
+    def _with_source(self, frame: Frame, observation: Observation) -> Observation:
+        try:
+            return replace(observation, source=self.pipeline.observer.find_source(frame))
+        except NotEstimable:
+            return observation
 
     def report(self, threshold: float | None) -> Account:
         """Write the table, the account and the page."""
