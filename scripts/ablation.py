@@ -36,7 +36,9 @@ SHOWN = 4
 PANEL, SIDE = 320, 200
 
 # Files of a pair that training reads.
-PAIR = ('_pos_rgb.jpg', '_neg_rgb.jpg', '_mask_visible.png', '_meta.json')
+PAIR = (
+    '_pos_rgb.jpg', '_neg_rgb.jpg', '_mask_visible.png', '_mask_through_glass.png', '_meta.json',
+)  # fmt: skip
 # Props that do not look like a stream.
 PLAIN = {'box', 'drips'}
 

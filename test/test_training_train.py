@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from runpy import run_path
 
 import cv2
 import numpy as np
@@ -317,6 +318,12 @@ def test_rendered_pairs_tell_what_shows_through_glass_only(pairs):
         expected = np.maximum(whole.astype(int) - visible, 0)
         np.testing.assert_array_equal(sample.through_glass, expected)
         assert set(pairs.files()) >= {pairs.folder / f'{stem}_mask_through_glass.png'}
+
+
+def test_the_ablation_copies_all_that_training_reads(pairs):
+    script = run_path(str(Path(__file__).parents[1] / 'scripts' / 'ablation.py'))
+    read = {file.name[6:] for file in pairs.files()}
+    assert read <= set(script['PAIR'])
 
 
 def test_weak_labels_come_from_what_differs(pairs):
