@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation, Slerp
 
@@ -778,7 +778,20 @@ def feed(assembler, kind, fields):
         getattr(assembler, kind)(msg)
 
 
+def far_away(stamp_s):
+    """A pose of the source that no robot has."""
+    return {
+        'header': {'stamp': {'sec': stamp_s, 'nanosec': 0}, 'frame_id': CAM},
+        'pose': {
+            'position': {'x': 0.0, 'y': 0.0, 'z': 1e300},
+            'orientation': {'x': 0.0, 'y': 0.0, 'z': 0.0, 'w': 1.0},
+        },
+    }
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+# A second before the good one, which must not be taken for a jump.
+@example([('source', far_away(2**31))], False, '')
 @given(
     st.lists(messages, min_size=1, max_size=15),
     st.booleans(),

@@ -15,6 +15,8 @@ from .errors import MessageError
 NANOSECONDS = 1_000_000_000
 
 FLOAT32 = 7
+# No frame on Earth is farther from another, m: what is says nothing, and the next pose is no jump.
+FARTHEST = 1e8
 CLOUD_FIELDS = ('x', 'y', 'z', 'intensity', 'radius')
 
 
@@ -49,6 +51,8 @@ def twist_from_twist_stamped(msg: Any) -> NDArray[np.float64]:
 
 
 def _pose(t: Any, q: Any) -> Pose:
+    if max(abs(t.x), abs(t.y), abs(t.z)) > FARTHEST:
+        raise MessageError(f'a pose lies at ({t.x:g}, {t.y:g}, {t.z:g}) m')
     try:
         return Pose.from_quaternion((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
     except GeometryError as error:
