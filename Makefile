@@ -26,6 +26,7 @@ help:
 	@echo 'make test   set up, then all tests'
 	@echo 'make test-lowest  many tests again, on the lowest versions that setup.py allows'
 	@echo 'make test-kilted  the tests of nodes and messages again, on ROS 2 Kilted'
+	@echo 'make test-franka  a recorded pour on a simulated Franka that enforces the arm'"'"'s limits'
 	@echo 'make check  style and types'
 	@echo 'make docs   the documentation site, in out/site'
 	@echo 'make clean  remove .venv and results'

@@ -27,7 +27,7 @@ def main() -> int:
             with tempfile.TemporaryDirectory() as folder:
                 got = drill(fault, Path(folder))
         except InputError as error:
-            print(f'| {fault} | {str(error)[:90]} | | | | no |', flush=True)
+            print(f'| {fault} | {error} | | | | no |', flush=True)
             missed += 1
             continue
         back = 'never' if got.return_after is None else f'{got.return_after:.2f}'

@@ -3,11 +3,13 @@
 """`--cluster`: a real Dask scheduler with two workers on loopback, one of which is killed."""
 
 import json
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,11 @@ from synth_backdrops import save_backdrops
 from typer.testing import CliRunner
 
 from pourit_ros.cli.main import app
-from pourit_ros.cluster import Cluster
 from pourit_ros.errors import InputError
+from pourit_ros.perception.find_weights import find_weights
 from pourit_ros.synth.sets.dataset import make_dataset
 from pourit_ros.synth.sets.engines import CompositeEngine
+from pourit_ros.workers.cluster import Cluster
 
 distributed = pytest.importorskip('distributed')
 
@@ -95,7 +98,7 @@ def busy(address):
 
 def test_a_killed_worker_loses_nothing_and_repeats_nothing(tmp_path, workers, engine, monkeypatch):
     # All at once, so that both workers are busy when one is killed.
-    monkeypatch.setattr('pourit_ros.cluster.WAITING', PAIRS)
+    monkeypatch.setattr('pourit_ros.workers.cluster.WAITING', PAIRS)
     here, there = tmp_path / 'here', tmp_path / 'there'
     assert not any(done.problem for done in make_dataset(here, engine, PAIRS))
     made = []
@@ -128,6 +131,51 @@ def test_a_lost_scheduler_ends_the_command_and_the_next_goes_on(tmp_path, worker
     assert sorted(made + rest) == list(range(PAIRS))
 
 
+def test_without_workers_the_command_ends(tmp_path, workers, engine, monkeypatch):
+    monkeypatch.setattr('pourit_ros.workers.cluster.PATIENCE', 1.0)
+    monkeypatch.setattr('pourit_ros.workers.cluster.LOOKS', 0.2)
+
+    def make(cluster):
+        for _ in make_dataset(tmp_path / 'out', engine, PAIRS, cluster=cluster):
+            for name in ('one', 'two'):
+                workers.kill(name)
+
+    lost = pytest.raises(InputError, match='no worker is left; run the command again')
+    with Cluster(workers.address) as cluster, lost:
+        make(cluster)
+
+
+def test_what_waits_is_taken_back(tmp_path, workers, engine, monkeypatch):
+    monkeypatch.setattr('pourit_ros.workers.cluster.WAITING', PAIRS)
+    with Cluster(workers.address) as cluster:
+        making = make_dataset(tmp_path / 'out', engine, 10 * PAIRS, cluster=cluster)
+        next(making)
+        # As Ctrl-C does.
+        making.close()
+    deadline = time.monotonic() + COMES_UP_WITHIN
+    while busy(workers.address):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert len(list((tmp_path / 'out').glob('*_meta.json'))) == 1
+
+
+def killed(item):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_task_that_kills_its_workers_is_said(tmp_path, monkeypatch):
+    """With nannies, as `dask worker` has them by default, there are always new workers to kill."""
+    monkeypatch.setenv('PYTHONPATH', str(Path(__file__).parent))
+    workers = Workers(tmp_path)
+    workers.start('nanny', workers.address, '--nthreads', '1', '--no-dashboard')
+    try:
+        ended = pytest.raises(InputError, match='a task ended several workers')
+        with Cluster(workers.address) as cluster, ended:
+            list(cluster.results(killed, [1]))
+    finally:
+        workers.close()
+
+
 def test_commands_give_the_same_on_a_cluster(tmp_path, workers, engine):
     """synth, eval and replay as people call them."""
     cluster = ['--cluster', workers.address]
@@ -149,10 +197,13 @@ def test_commands_give_the_same_on_a_cluster(tmp_path, workers, engine):
         k: v for k, v in made.items() if 'manifest' not in k
     }
 
-    run('eval', here, '--out', tmp_path / 'scores')
-    run('eval', here, '--out', tmp_path / 'scores_there', *cluster)
+    mine = shutil.copy(find_weights('default'), tmp_path / 'mine.safetensors')
+    both = ['--weights', 'default', '--weights', mine]
+    run('eval', here, *both, '--out', tmp_path / 'scores')
+    run('eval', here, *both, '--out', tmp_path / 'scores_there', *cluster)
     one, other = ((tmp_path / n / 'cases.csv').read_text() for n in ('scores', 'scores_there'))
     assert one == other
+    assert 'mine,000000_pos' in one
 
     for name in ('monday', 'tuesday'):
         shutil.copytree(BAG, tmp_path / name)
@@ -187,7 +238,8 @@ def test_bags_of_one_name_are_refused(tmp_path):
         shutil.copytree(BAG, tmp_path / day / 'pour')
     bags = [str(tmp_path / day / 'pour') for day in ('monday', 'tuesday')]
     result = CliRunner().invoke(app, ['replay', *bags, '--out', str(tmp_path / 'out')])
-    assert isinstance(result.exception, InputError) or result.exit_code == 2
+    assert isinstance(result.exception, InputError)
+    assert str(result.exception) == 'pour: 2 bags have this name: rename one'
     assert not (tmp_path / 'out').exists()
 
 
@@ -204,9 +256,9 @@ def test_what_cannot_work_is_said_at_once(tmp_path, workers):
 
 
 def test_a_cluster_without_workers_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr('pourit_ros.cluster.PATIENCE', 1.0)
+    monkeypatch.setattr('pourit_ros.workers.cluster.PATIENCE', 1.0)
     # Time for the scheduler to come up.
-    monkeypatch.setattr('pourit_ros.cluster.ANSWERS_WITHIN', COMES_UP_WITHIN)
+    monkeypatch.setattr('pourit_ros.workers.cluster.ANSWERS_WITHIN', COMES_UP_WITHIN)
     workers = Workers(tmp_path)
     try:
         with pytest.raises(InputError, match='it has no workers'):

@@ -31,8 +31,7 @@ MAY_IMPORT = {
     'errors': set(),
     'files': {'__version__', 'errors'},
     'resources': set(),
-    'workers': set(),
-    'cluster': {'__version__', 'errors'},
+    'workers': {'__version__', 'errors'},
     'geometry': GROUND,
     'perception': GROUND,
     'containers': {'geometry'},
@@ -57,15 +56,15 @@ MAY_IMPORT = {
         *GROUND, 'bags', 'control', 'formats', 'geometry', 'messages', 'nodes', 'perception',
         'pipeline', 'report', 'sim',
     },
-    'synth': {*GROUND, 'cluster', 'formats', 'geometry', 'pipeline', 'workers'},
+    'synth': {*GROUND, 'formats', 'geometry', 'pipeline', 'workers'},
     'sim': {*GROUND, 'control', 'geometry', 'perception', 'pipeline', 'report', 'synth'},
     'bench': {
         *GROUND, *FILE_READERS, 'bags', 'geometry', 'live', 'messages', 'perception', 'pipeline',
         'sim', 'synth', 'workers',
     },
     'cli': {
-        *GROUND, 'bags', 'bench', 'cluster', 'formats', 'geometry', 'live', 'perception',
-        'pipeline', 'report', 'sim', 'sync', 'synth', 'training',
+        *GROUND, 'bags', 'bench', 'formats', 'geometry', 'live', 'perception', 'pipeline',
+        'report', 'sim', 'sync', 'synth', 'training', 'workers',
     },
 }  # fmt: skip
 

@@ -40,8 +40,7 @@ def test_stages_have_strides_4_8_16_32(build, size):
 @pytest.mark.parametrize(
     ('name', 'channels', 'millions'),
     [
-        # MobileNetV2 1.0 and EfficientNet-Lite as published: 3.5, 4.65 and 6.09 million with the
-        # 1280-channel head and 1000 classes, and two numbers for each folded bias.
+        # As published, less the 1280-channel head and the 1000 classes.
         ('mobilenet_v2', (24, 32, 96, 320), 3.5 - 1.281 - 0.412),
         ('efficientnet_lite0', (24, 40, 112, 320), 4.65 - 1.281 - 0.412),
         ('efficientnet_lite2', (24, 48, 120, 352), 6.09 - 1.281 - 0.453),

@@ -24,7 +24,7 @@ from ..sim.disturbances import disturbances_of, name_of
 from ..sim.eyes import Eyes, PerceptionEyes, TrueEyes
 from ..sim.setup import SWITCHES, draw
 from ..sim.trial import Trial, Watch, cell_settings, run_trial
-from ..workers import end_workers, start_worker
+from ..workers.processes import end_workers, start_worker
 
 LOOPS = ('open', 'closed')
 SCENES = 'cell'
@@ -144,10 +144,8 @@ def made_by(weights: str) -> str:
     package = Path(__file__).resolve().parents[1]
     digest = hashlib.blake2b(digest_size=8)
     for part in PARTS:
-        found = (
-            [package / part] if part.endswith('.py') else sorted((package / part).rglob('*.py'))
-        )
-        for file in found:
+        path = package / part
+        for file in [path] if path.is_file() else sorted(path.rglob('*.py')):
             digest.update(file.read_bytes())
     digest.update(find_resource('config/containers.yaml').read_bytes())
     if weights:

@@ -5,20 +5,23 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..perception.find_weights import comes_with_package, find_weights
 
 if TYPE_CHECKING:
-    from ..cluster import Cluster
+    from ..perception import Segmenter
+    from ..perception.devices import Device
+    from ..workers.cluster import Cluster
 
 
 def on_cluster(address: str | None) -> AbstractContextManager[Cluster | None]:
     """The cluster at an address, or None without one; raises InputError."""
     if address is None:
         return nullcontext()
-    from ..cluster import Cluster
+    from ..workers.cluster import Cluster
 
     return Cluster(address)
 
@@ -29,3 +32,16 @@ def weights_for_workers(weights: str) -> tuple[str, list[Path]]:
         return weights, []
     path = find_weights(weights).resolve()
     return str(path), [path]
+
+
+@lru_cache(maxsize=2)
+def kept_segmenter(
+    weights: str,
+    device: Device,
+    threads: int | None,
+    refinement: Literal['par', 'guided'] | None = None,
+) -> Segmenter:
+    """A segmenter that the process keeps for its next tasks."""
+    from ..perception import Segmenter
+
+    return Segmenter(weights, device, threads, refinement)

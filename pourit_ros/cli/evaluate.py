@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..files import check_folder, result_folder
 from ..perception.errors import require_torch
 from ..perception.find_weights import known_weights
-from .cluster import on_cluster, weights_for_workers
+from .cluster import kept_segmenter, on_cluster, weights_for_workers
 from .ending import end_with
 from .explain import print_methods
 from .inputs import check_inputs
@@ -25,7 +25,6 @@ from .progress import track
 from .terminal import say, terminal
 
 if TYPE_CHECKING:
-    from ..perception import Segmenter
     from ..perception.devices import Device
     from ..training.eval_sets import EvalItem
     from ..training.evaluate import Case
@@ -106,9 +105,9 @@ def evaluate(
         with on_cluster(cluster) as workers:
             scoring = ev.evaluate(segmenter, eval_set)
             if workers is not None:
-                name, files = weights_for_workers(path)
+                there, files = weights_for_workers(path)
                 workers.check_readable([folder, *files])
-                work = partial(_score, name, device, threads or 1, refine, eval_set.min_px)
+                work = partial(_score, there, device, threads or 1, refine, eval_set.min_px)
                 scoring = (case for _, case in workers.results(work, eval_set.items))
             cases = list(track(scoring, what, len(eval_set.items)))
         # A cluster finishes them in any order.
@@ -157,13 +156,6 @@ def evaluate(
     end_with(account, [out / 'report.html'], {'scores': scores})
 
 
-@lru_cache(maxsize=2)
-def _segmenter(weights: str, device: Device, threads: int, refine: Refine) -> Segmenter:
-    from ..perception import Segmenter
-
-    return Segmenter(weights, device, threads, refine)
-
-
 def _score(
     weights: str,
     device: Device,
@@ -175,7 +167,7 @@ def _score(
     """An image's score, on a worker that keeps its network."""
     from ..training.evaluate import score_item
 
-    return score_item(_segmenter(weights, device, threads, refine), item, min_px)
+    return score_item(kept_segmenter(weights, device, threads, refine), item, min_px)
 
 
 def _names(given: Sequence[str]) -> list[str]:

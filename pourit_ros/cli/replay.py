@@ -84,7 +84,7 @@ def replay(
     nodes publish, recorded with the times of its source, so that both can be opened together.
     Offline, every frame is processed; --live plays the bag into liquid_perception and
     pour_monitor over Fast DDS, where frames may be dropped as on the robot.
-    Several bags each get a folder of their own inside --out.
+    Several bags, and bags on a cluster, each get a folder of their own inside --out.
 
     Example: pourit replay my_bag --out replayed --target mug
 

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ import typer
 
 from ..errors import InputError
 from ..files import check_folder
-from .cluster import on_cluster, weights_for_workers
+from .cluster import kept_segmenter, on_cluster, weights_for_workers
 from .progress import track
 from .terminal import say, show, terminal
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ..bags.reader import ReaderOptions
     from ..geometry import Container
     from ..geometry.plane import PlaneMode
-    from ..perception import Segmenter
     from ..perception.devices import Device
     from ..report.account import Account
 
@@ -116,30 +115,23 @@ def _replayed(
         weights, files = weights_for_workers(how.weights)
         workers.check_readable([*bags, places[0].parent, *files])
         # As many networks as the worker has threads share its processor.
-        there = Offline(**{**vars(how), 'weights': weights, 'threads': how.threads or 1})
+        there = replace(how, weights=weights, threads=how.threads or 1)
         yield from (one for _, one in workers.results(partial(replay_one, there), pairs))
 
 
 def replay_one(how: Offline, pair: tuple[Path, Path]) -> Replayed:
-    """Replay a bag into a folder, with a network that the process keeps."""
-    from ..bags.replay import replay
+    """Replay a bag into a folder."""
+    from ..bags.replay import replay as replay_offline
     from ..pipeline import PourPipeline
 
     bag, out = pair
-    segmenter = _segmenter(how.weights, how.device, how.threads)
+    segmenter = kept_segmenter(how.weights, how.device, how.threads)
     pipeline = PourPipeline(segmenter, how.source, how.target, how.plane)
     try:
-        result = replay(
+        result = replay_offline(
             bag, out, pipeline, how.options, None, segmenter.metadata.presence_threshold,
             how.include_inputs, how.overwrite, how.rrd,
         )  # fmt: skip
     except InputError as error:
         return Replayed(out, problem=str(error))
     return Replayed(out, result.account)
-
-
-@lru_cache(maxsize=1)
-def _segmenter(weights: str, device: Device, threads: int | None) -> Segmenter:
-    from ..perception import Segmenter
-
-    return Segmenter(weights, device, threads)

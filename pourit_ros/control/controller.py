@@ -19,9 +19,9 @@ from ..geometry.fall import UP
 from ..geometry.pose import Pose
 from .belief import Believed, PourBelief
 from .guard import Guard
-from .landing import Landing, tilt_of
+from .landing import Landing
 from .limits import TwistLimiter
-from .outflow import Outflow
+from .outflow import Outflow, tilt_at
 from .plan import PourPlan
 from .settings import ControllerSettings, DelayMargin
 from .sighting import Sighting
@@ -127,7 +127,7 @@ class PourController:
         axis = self._source.see(stamp, T_base_source)
         if axis is not None and self._belief is not None:
             seen = self.source.axis_in(T_base_source)
-            self._belief.see_tilt(stamp, tilt_of(seen) - tilt_of(axis))
+            self._belief.see_tilt(stamp, tilt_at(seen) - tilt_at(axis))
 
     def set_source(self, stamp: float, T_base_source: Pose, now: float) -> None:
         """Take in the source's pose as of `stamp` (s)."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..geometry.container import Container
 from .belief import Believed, PourBelief
-from .outflow import Outflow, Pouring
+from .outflow import Outflow, Pouring, tilt_at
 from .settings import ControllerSettings
 from .watch import HOLD, Input, Persistent
 
@@ -144,7 +144,7 @@ class Guard:
             return f'lip at {np.round(lip, 2)} m is outside of the workspace'
         if now - self._begun > s.max_time:
             return f'not done after {s.max_time:g} s'
-        if float(np.arccos(np.clip(target_axis[2], -1, 1))) > KNOCKED_OVER:
+        if tilt_at(target_axis) > KNOCKED_OVER:
             return 'the target has been knocked over'
         if belief.now.poured + 2 * belief.now.poured_sigma > self._room:
             return 'the target is full'

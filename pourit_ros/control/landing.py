@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..geometry.fall import UP, fall_time
 from .history import History
 from .landing_filter import LandingFilter
-from .outflow import forward_of, lip_at
+from .outflow import forward_of, lip_at, tilt_at
 from .settings import ControllerSettings
 from .tracks import SourceTrack, TargetTrack
 
@@ -74,7 +74,7 @@ class Landing:
     @property
     def tilt(self) -> float:
         """Of the source as reported, rad."""
-        return tilt_of(self._source.axis)
+        return tilt_at(self._source.axis)
 
     def offset(self, now: float) -> NDArray[np.float64]:
         """Where what leaves now lands (3,), from the target's mouth as it will be then, m."""
@@ -112,8 +112,3 @@ class Landing:
         fall = float(fall_time(drop, down))
         across = self.speed * (float(np.sin(self.tilt)) if axis[2] < 0 else 1.0)
         return np.asarray(lip + fall * across * self.direction() - drop * UP)
-
-
-def tilt_of(axis: NDArray[np.float64]) -> float:
-    """From the vertical, rad."""
-    return float(np.arccos(np.clip(axis[2], -1, 1)))

@@ -175,7 +175,12 @@ def _tables(profile: bytes, coefficient: float) -> WeirTables:
 
 def tilt_of(source: Container, T_base_source: Pose) -> float:
     """Tilt (rad) of a container's axis from the vertical."""
-    return float(np.arccos(np.clip(source.axis_in(T_base_source)[2], -1, 1)))
+    return tilt_at(source.axis_in(T_base_source))
+
+
+def tilt_at(axis: NDArray[np.float64]) -> float:
+    """Tilt (rad) of an axis (3,) from the vertical."""
+    return float(np.arccos(np.clip(axis[2], -1, 1)))
 
 
 def forward_of(axis: NDArray[np.float64]) -> NDArray[np.float64] | None:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..control.outflow import tilt_at
 from ..errors import InputError
 from ..geometry import Container
 from ..messages import encode
@@ -345,7 +346,7 @@ class Relay:
 
     def _on_source(self, message: Any) -> None:
         axis = self._source.axis_in(pose_from_pose_stamped(message))
-        tilt = float(np.arccos(np.clip(axis[2], -1, 1)))
+        tilt = tilt_at(axis)
         with self._came:
             self.track.add(stamp_to_ns(message.header.stamp) * 1e-9, tilt)
 

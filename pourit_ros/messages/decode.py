@@ -15,7 +15,8 @@ from .errors import MessageError
 NANOSECONDS = 1_000_000_000
 
 FLOAT32 = 7
-# No frame on Earth is farther from another, m: what is says nothing, and the next pose is no jump.
+# Frames on Earth are never this far apart, m. Such a pose is garbage: after it, a good one would
+# look like a jump.
 FARTHEST = 1e8
 CLOUD_FIELDS = ('x', 'y', 'z', 'intensity', 'radius')
 

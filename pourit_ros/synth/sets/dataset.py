@@ -20,7 +20,7 @@ import numpy as np
 
 from ...errors import InputError
 from ...files import replacing
-from ...workers import start_worker
+from ...workers.processes import start_worker
 from .records import META, clean, write_files
 
 RECIPE = 'dataset.json'
@@ -29,7 +29,7 @@ WAITING = 2
 
 
 if TYPE_CHECKING:
-    from ...cluster import Cluster
+    from ...workers.cluster import Cluster
     from .engines import BackdropEngine, CompositeEngine, PathtraceEngine
 
     Engine = CompositeEngine | PathtraceEngine | BackdropEngine

@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from . import __version__
-from .errors import InputError
+from .. import __version__
+from ..errors import InputError
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')
