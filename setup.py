@@ -74,7 +74,7 @@ setup(
             f'{part}==4.0.0; python_version >= "3.11"'
             for part in ('mujoco', 'mujoco-core', 'mujoco-studio')
         ],
-        'cluster': ['distributed>=2023.5'],
+        'cluster': ['distributed>=2025.1'],
         'synth': ['mitsuba>=3.7', 'pyoidn>=2.5'],
         # MkDocs 2 drops plugins and themes.
         'docs': [
@@ -85,7 +85,7 @@ setup(
         ],
         'test': [
             'captum>=0.7',
-            'distributed>=2023.5',
+            'distributed>=2025.1',
             'hypothesis>=6.90',
             'lightning-fabric>=2.4',
             'mypy>=1.8',

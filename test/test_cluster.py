@@ -165,7 +165,8 @@ def killed(item):
 
 def test_a_task_that_kills_its_workers_is_said(tmp_path, monkeypatch):
     """With nannies, as `dask worker` has them by default, there are always new workers to kill."""
-    monkeypatch.setenv('PYTHONPATH', str(Path(__file__).parent))
+    # For `killed`.
+    monkeypatch.setenv('PYTHONPATH', str(Path(__file__).parent), prepend=os.pathsep)
     workers = Workers(tmp_path)
     workers.start('nanny', workers.address, '--nthreads', '1', '--no-dashboard')
     try:
