@@ -14,6 +14,8 @@ import pylibfranka as franka
 # The way to the start, s.
 APPROACH = 4.0
 CYCLE = 0.001
+# Of the measured orientations, one in so many is told.
+EVERY = 20
 
 
 def approach(robot, q):
@@ -32,18 +34,18 @@ def approach(robot, q):
 
 
 def play(robot, times, twists):
-    """Follow the twists (T, 6) at their times; the poses (4, 4) that were measured, and faults."""
+    """Follow the twists (T, 6); the last state, and (time, orientation (3, 3)) as measured."""
     control = robot.start_cartesian_velocity_control(franka.ControllerMode.JointImpedance)
-    poses, time, state = [], 0.0, None
+    turned, time, state = [], 0.0, None
     while time < times[-1]:
-        state, _ = control.readOnce()
-        time += CYCLE
+        state, period = control.readOnce()
+        time += period.to_sec()
         twist = [float(np.interp(time, times, column)) for column in twists.T]
         command = franka.CartesianVelocities(twist)
         command.motion_finished = time >= times[-1]
-        poses.append(state.O_T_EE)
+        turned.append((time, np.reshape(state.O_T_EE, (4, 4)).T[:3, :3].tolist()))
         control.writeOnce(command)
-    return np.array(poses).reshape(-1, 4, 4).transpose(0, 2, 1), state
+    return state, turned[::EVERY]
 
 
 def main():
@@ -56,15 +58,8 @@ def main():
     told = {'error': ''}
     try:
         approach(robot, q)
-        poses, state = play(robot, times, twists)
-        told |= {
-            'first': poses[0].tolist(), 'last': poses[-1].tolist(), 'cycles': len(poses),
-            'furthest': float(max(
-                np.arccos(np.clip((np.trace(poses[0, :3, :3].T @ p[:3, :3]) - 1) / 2, -1, 1))
-                for p in poses[::20]
-            )),
-            'success': state.control_command_success_rate,
-        }  # fmt: skip
+        state, turned = play(robot, times, twists)
+        told |= {'turned': turned, 'success': state.control_command_success_rate}
     except (franka.FrankaException, franka.ControlException) as error:
         told['error'] = str(error)
     state = robot.read_once()
