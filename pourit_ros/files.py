@@ -13,7 +13,9 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +27,32 @@ MANIFEST = 'pourit_manifest.json'
 # A folder within the results folder, so that moving results into place never leaves the disk.
 PARTIAL = '.pourit_partial_'
 CHUNK = 1 << 20
+# What asks a command to end.
+SIGNALS = tuple(getattr(signal, n) for n in ('SIGINT', 'SIGTERM', 'SIGHUP') if hasattr(signal, n))
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold back the signals that end a command until the block has ended.
+
+    For short work that must not stop half-way: moving results into place, removing others.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        # Python runs handlers in the main thread alone.
+        yield
+        return
+    held: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
+    try:
+        for number in handlers:
+            signal.signal(number, lambda number, frame: held.append(number))
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if held:
+            signal.raise_signal(held[0])
 
 
 @contextmanager
@@ -113,12 +141,15 @@ def result_folder(
         _clear_partials(out)
         partial.mkdir()
         yield partial
-        _move_into(out, partial, command)
-        done = True
+        fresh = {name: _digest(partial / name) for name in _files(partial)}
+        with uninterrupted():
+            _move_into(out, partial, command, fresh)
+            done = True
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        if made and not done and out.exists() and not any(out.iterdir()):
-            out.rmdir()
+        with uninterrupted():
+            shutil.rmtree(partial, ignore_errors=True)
+            if made and not done and out.exists() and not any(out.iterdir()):
+                out.rmdir()
 
 
 def check_folder(out: Path, inputs: Iterable[str | Path] = (), overwrite: bool = False) -> None:
@@ -215,9 +246,8 @@ def _check_inputs(out: Path, inputs: Iterable[str | Path]) -> None:
             raise InputError(f'{out}: lies in the input {given}; choose another --out')
 
 
-def _move_into(out: Path, partial: Path, command: str) -> None:
+def _move_into(out: Path, partial: Path, command: str, fresh: dict[str, str]) -> None:
     old = Manifest.read(out)
-    fresh = {name: _digest(partial / name) for name in _files(partial)}
     # Added while the run was at work.
     blocked = (_files(out) - set(old.files if old else ())) & set(fresh)
     if blocked:

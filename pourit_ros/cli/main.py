@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import signal
 import sys
+from typing import NoReturn
 
 import typer
 
 from .. import __version__
 from ..errors import InputError
+from ..files import SIGNALS
 from . import (
     bench,
     collect,
@@ -101,10 +103,9 @@ def _interrupt_again(lost: sys.UnraisableHookArgs) -> None:
 def _end_on_signals() -> None:
     """Make Ctrl-C, `kill` and a closed terminal unwind the command instead of cutting it off."""
     sys.unraisablehook = _interrupt_again
-    for name in ('SIGINT', 'SIGTERM', 'SIGHUP'):
-        number = getattr(signal, name, None)
+    for number in SIGNALS:
         # Ignored by whoever started us: nohup, a shell's background jobs.
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+        if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
 
 
@@ -114,12 +115,29 @@ def main() -> None:
     try:
         app()
     except (InputError, OSError) as error:
+        if stop := _interruption_behind(error):
+            _end_interrupted(stop)
         line = ' '.join(str(error).split())
         print(f'pourit: {_printable(line)}', file=sys.stderr)
         sys.exit(2)
     except Interrupted as stop:
-        print('pourit: interrupted', file=sys.stderr)
-        sys.exit(stop.status)
+        _end_interrupted(stop)
+
+
+def _end_interrupted(stop: Interrupted) -> NoReturn:
+    print('pourit: interrupted', file=sys.stderr)
+    sys.exit(stop.status)
+
+
+def _interruption_behind(error: BaseException) -> Interrupted | None:
+    """Return the interruption that an error followed from.
+
+    A library that is cut off between closing a file and noting that closes it again.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, Interrupted):
+        cause = cause.__context__
+    return cause
 
 
 def _printable(text: str) -> str:
