@@ -24,8 +24,8 @@ from pourit_ros.training.batches import Cropper
 from pourit_ros.training.calibration import calibrate, platt, recall_first, steady_threshold
 from pourit_ros.training.config import load_config
 from pourit_ros.training.data_sets import RenderedPairs, Sample, fingerprint, open_data
-from pourit_ros.training.fit import CHECKPOINT, WEIGHTS, Run, fit, make_fabric
-from pourit_ros.training.networks import build, start_from
+from pourit_ros.training.fit import CHECKPOINT, WEIGHTS, Run, check, fit, make_fabric
+from pourit_ros.training.networks import build
 from pourit_ros.training.trainer import Trainer
 from pourit_ros.training.twins import changed_cells, twin_difference
 
@@ -510,8 +510,7 @@ def test_a_minute_of_training_beats_chance(shared_dir, tmp_path, fabric, name):
     config = load_config(name).with_run(100, 0)
     config = replace(config, batch=replace(config.batch, pairs=4, crop=160), input_size=side)
     init = shared_dir / 'weights' / 'mobilenet_v2_imagenet.npz'
-    untrained = build(config.network)
-    start_from(untrained, init, None)
+    untrained = build(config.network, init)
     start = WeightsMetadata(side, 0.5, 0.5, 'none', 'Apache-2.0', 'ImageNet')
     chance = calibrate(untrained.eval(), start, sets['val'])
     losses = []
@@ -522,6 +521,19 @@ def test_a_minute_of_training_beats_chance(shared_dir, tmp_path, fabric, name):
     assert result.mask_iou > 3 * chance.mask_iou
     assert result.mask_iou > 0.08
     assert result.presence_auroc > 0.8
+
+
+def test_fine_tuning_takes_the_network_from_its_start(labelled, fabric, tmp_path, encoder_init):
+    network = LiquidClassifier('efficientnet_lite0', channels=16)
+    start = tmp_path / 'lite.safetensors'
+    save_weights(start, network, WeightsMetadata(SIZE, 0.5, 0.5, 'r', 'Apache-2.0', 'o'))
+    run = Run([(labelled, 1.0)], labelled, tmp_path / 'run', init=str(start))
+    fit(small('weak', 1), run, fabric, False, lambda step, loss: None)
+    assert load_weights(tmp_path / 'run' / 'weights.safetensors').model.config == network.config
+    with pytest.raises(InputError, match='holds an encoder already'):
+        check(small('weak', 1), replace(run, encoder_init=encoder_init, out=tmp_path / 'b'), False)
+    with pytest.raises(InputError, match='is not a published_network'):
+        check(small('published', 1), replace(run, out=tmp_path / 'c'), False)
 
 
 def test_fine_tuning_starts_from_given_weights(labelled, fabric, tmp_path):

@@ -35,7 +35,8 @@ def train(
         str, typer.Option(help='Recipe: default, weak, published, or a YAML file.')
     ] = 'default',
     init: Annotated[
-        str | None, typer.Option(help='Weights to start from: a shipped name or a file.')
+        str | None,
+        typer.Option(help='Weights whose network is trained on: a shipped name or a file.'),
     ] = None,
     encoder_init: Annotated[
         Path | None, typer.Option(help='ImageNet weights of the encoder, .npz.')

@@ -26,7 +26,7 @@ from .calibration import Calibration, calibrate
 from .config import TrainConfig
 from .data_sets import DataSet, fingerprint
 from .monitor import Monitor
-from .networks import build, frozen_parts, keep_start, start_from
+from .networks import build, frozen_parts, keep_start
 from .trainer import Trainer
 
 CHECKPOINT = 'checkpoint.ckpt'
@@ -74,8 +74,7 @@ def check(config: TrainConfig, run: Run, resume: bool, processes: int = 1) -> No
         raise InputError(
             f'{config.name}: batch.pairs is {pairs}, which is too few for {processes} processes'
         )
-    network = build(config.network)
-    start_from(network, run.encoder_init, run.init)
+    network = build(config.network, run.encoder_init, run.init)
     frozen_parts(network, config.optimiser.frozen)
 
 

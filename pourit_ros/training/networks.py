@@ -21,8 +21,16 @@ from ..perception.weights import load_weights
 Network = LiquidClassifier | PublishedNetwork
 
 
-def build(config: Mapping[str, Any]) -> Network:
-    """Make the network of a recipe with random weights; raises InputError."""
+def build(
+    config: Mapping[str, Any], encoder_init: Path | None = None, init: str | None = None
+) -> Network:
+    """Make the network that a training starts from.
+
+    With random weights it is the recipe's, its encoder from the ImageNet weights `encoder_init`
+    if given. `init`, a weights file or a shipped name, brings its own network with it, so that
+    a recipe fine-tunes networks of any encoder and width. Raises WeightsError; InputError for
+    both, and where the recipe is for another architecture.
+    """
     arguments = dict(config)
     kinds: dict[str, type[Network]] = {
         'liquid_classifier': LiquidClassifier,
@@ -31,24 +39,20 @@ def build(config: Mapping[str, Any]) -> Network:
     architecture = arguments.pop('architecture', None)
     if architecture not in kinds:
         raise InputError(f'network: architecture {architecture!r}, choose one of {sorted(kinds)}')
-    try:
-        return kinds[architecture](**arguments)
-    except (TypeError, ValueError) as error:
-        raise InputError(f'network: {error}') from None
-
-
-def start_from(network: Network, encoder_init: Path | None, init: str | None) -> None:
-    """Copy the start weights: ImageNet's into the encoder, or all of a weights file.
-
-    Raises WeightsError, and InputError for weights of another network.
-    """
+    if init is not None:
+        if encoder_init is not None:
+            raise InputError(f'{init} holds an encoder already, so {encoder_init} has no use')
+        network = load_weights(init).model
+        if type(network) is not kinds[architecture]:
+            raise InputError(f'{init}: is not a {architecture}, which the recipe trains')
+    else:
+        try:
+            network = kinds[architecture](**arguments)
+        except (TypeError, ValueError) as error:
+            raise InputError(f'network: {error}') from None
     if encoder_init is not None:
         network.encoder.load_imagenet(encoder_init)
-    if init is not None:
-        other = load_weights(init).model
-        if type(other) is not type(network) or other.config != network.config:
-            raise InputError(f'{init}: has another network than the recipe')
-        network.load_state_dict(other.state_dict())
+    return network
 
 
 def keep_start(network: Network, start: Network) -> None:

@@ -16,7 +16,7 @@ from lightning_fabric import Fabric
 from ..errors import InputError
 from .batches import Batch
 from .config import TrainConfig
-from .networks import Network, Runner, build, frozen_parts, start_from
+from .networks import Network, Runner, build, frozen_parts
 from .objective import objective
 from .processes import whole_batch
 
@@ -47,8 +47,7 @@ class Trainer:
     ) -> None:
         fabric.seed_everything(config.seed, verbose=False)
         self.config, self.fabric, self.data, self.step = config, fabric, data, 0
-        network = build(config.network)
-        start_from(network, encoder_init, init)
+        network = build(config.network, encoder_init, init)
         for part in frozen_parts(network, config.optimiser.frozen):
             part.requires_grad_(False)
         self.average: Network = copy.deepcopy(network).eval().to(fabric.device)
