@@ -84,6 +84,18 @@ def by_rendering(path_traced: float) -> Choice:
     return chosen
 
 
+def joined_by(count: int) -> Choice:
+    """All of --data, and the first of --path-traced."""
+
+    def chosen(given: argparse.Namespace) -> list[Path]:
+        traced = metas(given.path_traced)
+        if len(traced) < count:
+            raise SystemExit(f'{given.path_traced}: has {len(traced)} pairs, not {count}')
+        return metas(given.data) + traced[:count]
+
+    return chosen
+
+
 @dataclass(frozen=True)
 class Variant:
     """A recipe, what is changed in its tables, which pairs it sees, and whether as pairs."""
@@ -103,6 +115,11 @@ VARIANTS = {
     'default-path_traced': Variant('default', pairs=by_rendering(1.0)),
     'default-half_path_traced': Variant('default', pairs=by_rendering(0.5)),
     'default-not_path_traced': Variant('default', pairs=by_rendering(0.0)),
+    # What more of the slow renders brings, beside the same composites.
+    **{
+        f'default-and_{count}_path_traced': Variant('default', pairs=joined_by(count))
+        for count in (0, 500, 1500, 3000)
+    },
     'default-with_twins': Variant('default', {'loss': {'twin': 1.0}}),
     'default-one_scale': Variant('default', {'batch': {'scales': [1.0, 1.0]}}),
     'default-one_look': Variant('default', {'batch': {'look': 0.0}}),
