@@ -163,6 +163,42 @@ def test_a_controller_that_does_not_start_is_told(tmp_path):
             nodes.check()
 
 
+@pytest.mark.parametrize('started', [True, False], ids=['it had started', 'it had not'])
+def test_a_lost_answer_does_not_lose_the_pour(tmp_path, started):
+    pytest.importorskip('rclpy')
+    from rclpy.qos import DurabilityPolicy, QoSProfile
+    from ros_listener import Listener
+    from std_msgs.msg import String
+    from std_srvs.srv import Trigger
+
+    asked = []
+    with RosProcesses(tmp_path, 'pourit') as nodes:
+        listener = Listener(nodes, {})
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        state = listener.node.create_publisher(String, 'controller_state', latched)
+
+        def start(request, response):
+            asked.append(request)
+            response.success = len(asked) > 1 and not started
+            response.message = '' if response.success else 'not idle'
+            if started:
+                state.publish(String(data='pour'))
+            return response
+
+        service = listener.node.create_service(Trigger, 'pour_controller/start', start)
+        answer = service.send_response
+        service.send_response = lambda *a: answer(*a) if len(asked) > 1 else None
+        listener.start()
+        try:
+            nodes.start('pour_starter', {'patience': 60.0})
+            while 'started' not in nodes.logs()['pour_starter']:
+                nodes.check()
+                time.sleep(0.05)
+        finally:
+            listener.close()
+    assert len(asked) == (1 if started else 2)
+
+
 def test_what_is_newest():
     view = np.zeros((2, 2, 3), np.uint8)
     recording = Recording({3: np.zeros(6)}, [(0.5, 'aim')], [], [(1.0, view)])

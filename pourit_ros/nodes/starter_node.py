@@ -18,12 +18,16 @@ from .parameters import Parameter
 
 # How often the controller is asked to start, s.
 ASK_PERIOD = 0.5
+# DDS loses an answer to a client that the server has not discovered yet: asked again after this, s.
+ANSWER_TIMEOUT = 2.0
 REPORT_EVERY = 0.2
 # A pour that does not end is given up after so long, s; it takes 20 s at real time.
 LONGEST = 240.0
 # Topics without which a recording of the pour is of no use.
 NEEDED = ('truth/twist', 'truth/liquid', 'controller_state')
 QUEUE = 10
+# States of the controller in which no pour is under way.
+RESTING = ('', 'idle', *ENDED)
 
 PARAMETERS = (
     Parameter('patience', 60.0, 'How long the controller may refuse to start, s.', high=3600.0),
@@ -42,7 +46,8 @@ class PourStarter(ManagedNode):
     def __init__(self) -> None:
         super().__init__('pour_starter', PARAMETERS)
         self._client = self.create_client(Trigger, 'pour_controller/start')
-        self._asking = self._started = False
+        self._asking: Any = None
+        self._asked, self._started = 0.0, False
         self._answer, self._state = 'pour_controller/start is not there', ''
         self._began = self._said = 0.0
         self._timer = self.every(ASK_PERIOD, self._ask)
@@ -68,22 +73,36 @@ class PourStarter(ManagedNode):
                 self._give_up(f'the pour has not ended after {LONGEST:.0f} s: {self._state}')
         elif waited > self.value('patience'):
             self._give_up(f'not started: {self._answer}')
-        elif self._asking or not self._client.service_is_ready():
+        elif self._asking is not None:
+            if time.monotonic() > self._asked + ANSWER_TIMEOUT:
+                self._miss_answer()
+        elif not self._client.service_is_ready():
             return
         elif self.value('recorded') and not all(map(self.count_subscribers, NEEDED)):
             self._answer = 'nobody records it'
         else:
-            self._asking = True
-            self._client.call_async(Trigger.Request()).add_done_callback(self._on_answer)
+            self._asked = time.monotonic()
+            self._asking = self._client.call_async(Trigger.Request())
+            self._asking.add_done_callback(self._on_answer)
+
+    def _miss_answer(self) -> None:
+        self._client.remove_pending_request(self._asking)
+        self._asking, self._answer = None, 'pour_controller/start does not answer'
+        if self._state not in RESTING:
+            self._start('(its answer was lost)')
 
     def _on_answer(self, future: Any) -> None:
-        self._asking = False
+        self._asking = None
         answer = future.result()
         self._answer = answer.message
         if answer.success and not self._started:
             # The end of an earlier pour does not count.
-            self._started, self._began, self._state = True, time.monotonic(), ''
-            self.get_logger().info(f'started {answer.message}'.rstrip())
+            self._state = ''
+            self._start(answer.message)
+
+    def _start(self, told: str) -> None:
+        self._started, self._began = True, time.monotonic()
+        self.get_logger().info(f'started {told}'.rstrip())
 
     def _give_up(self, why: str) -> None:
         self.get_logger().error(why)
