@@ -18,7 +18,7 @@ from .parameters import Parameter
 
 # How often the controller is asked to start, s.
 ASK_PERIOD = 0.5
-# DDS loses an answer to a client that the server has not discovered yet: asked again after this, s.
+# DDS loses an answer to a client that the server has not yet discovered: asked again after, s.
 ANSWER_TIMEOUT = 2.0
 REPORT_EVERY = 0.2
 # A pour that does not end is given up after so long, s; it takes 20 s at real time.
