@@ -202,12 +202,13 @@ def working_folder(
         (Manifest.read(out) or Manifest(command)).write(out)
         yield
     finally:
-        left = _files(out)
-        if left or not made:
-            Manifest(command, dict.fromkeys(left, '')).write(out)
-        elif out.exists():
-            (out / MANIFEST).unlink(missing_ok=True)
-            out.rmdir()
+        with uninterrupted():
+            left = _files(out)
+            if left or not made:
+                Manifest(command, dict.fromkeys(left, '')).write(out)
+            elif out.exists():
+                (out / MANIFEST).unlink(missing_ok=True)
+                out.rmdir()
 
 
 def check_working_folder(

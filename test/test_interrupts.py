@@ -188,12 +188,12 @@ def test_a_signal_in_a_destructor_is_not_lost():
     assert done.stderr == 'pourit: interrupted\n'
 
 
-# Every call by which a results folder ends is cut off in turn, the Nth of each kind.
+# While a results folder ends, a signal comes before every call of one kind.
 CUT_OFF = """
 import os, signal, sys
 from pathlib import Path
 from pourit_ros.cli import main
-from pourit_ros.files import result_folder
+from pourit_ros.files import result_folder, working_folder
 
 out, name, ends = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 plain = getattr(os, name)
@@ -203,6 +203,10 @@ def cut_off(*arguments, **options):
     return plain(*arguments, **options)
 
 def work():
+    if ends == 'before it made anything':
+        with working_folder(out, 'train'):
+            setattr(os, name, cut_off)
+            raise ValueError
     with result_folder(out, 'replay') as folder:
         (folder / 'images').mkdir()
         (folder / 'images' / '0.png').write_text('0')
@@ -227,7 +231,7 @@ def test_a_signal_while_a_results_folder_ends(tmp_path, name, ends):
         # All that was begun is gone.
         assert not out.exists()
     else:
-        # Results that were finished are whole, and those of a run that can be told from others.
+        # Finished results are whole, and a later run recognises them.
         assert {p.relative_to(out).as_posix() for p in out.rglob('*') if p.is_file()} == {
             MANIFEST, 'images/0.png', 'table.csv',
         }  # fmt: skip
@@ -237,7 +241,15 @@ def test_a_signal_while_a_results_folder_ends(tmp_path, name, ends):
         assert done.stderr == 'pourit: interrupted\n'
 
 
-def test_an_error_that_an_interruption_caused_is_none():
+@pytest.mark.parametrize('name', ['rmdir', 'unlink'])
+def test_a_signal_while_an_empty_working_folder_goes(tmp_path, name):
+    command = [sys.executable, '-c', CUT_OFF, tmp_path / 'out', name, 'before it made anything']
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert not (tmp_path / 'out').exists()
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr
+
+
+def test_an_error_that_follows_from_an_interruption_is_reported_as_one():
     cause = """
 import os, signal, sys
 from pourit_ros.cli import main

@@ -36,7 +36,7 @@ def train(
     ] = 'default',
     init: Annotated[
         str | None,
-        typer.Option(help='Weights whose network is trained on: a shipped name or a file.'),
+        typer.Option(help='Weights to start from, with their network: a shipped name or a file.'),
     ] = None,
     encoder_init: Annotated[
         Path | None, typer.Option(help='ImageNet weights of the encoder, .npz.')

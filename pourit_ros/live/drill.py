@@ -267,7 +267,8 @@ class Relay:
         answer = 'no answer'
         while time.monotonic() < deadline:
             response = self._call(Trigger, 'pour_controller/start')
-            if response is not None and response.success:
+            # Where the answer was lost, the states tell that it started.
+            if (response is not None and response.success) or {*self.states} - {'idle'}:
                 return
             answer = answer if response is None else response.message
             time.sleep(0.3)

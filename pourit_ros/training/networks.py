@@ -41,7 +41,7 @@ def build(
         raise InputError(f'network: architecture {architecture!r}, choose one of {sorted(kinds)}')
     if init is not None:
         if encoder_init is not None:
-            raise InputError(f'{init} holds an encoder already, so {encoder_init} has no use')
+            raise InputError(f'{init} holds an encoder already, so {encoder_init} is of no use')
         network = load_weights(init).model
         if type(network) is not kinds[architecture]:
             raise InputError(f'{init}: is not a {architecture}, which the recipe trains')
