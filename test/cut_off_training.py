@@ -12,7 +12,7 @@ from pourit_ros.training.fit import Run, fit, make_fabric
 
 config, data, out, processes, last = sys.argv[1:]
 pictures = open_data(Path(data))
-run = Run([(pictures, 1.0)], pictures, Path(out), every=2)
+run = Run([(pictures, 1.0)], [pictures], Path(out), every=2)
 
 
 def stop(step, loss):

@@ -93,7 +93,7 @@ def test_two_processes_train_as_one(pictures, recipe, tmp_path):
     assert not (out / CHECKPOINT).exists()
 
     config, data = load_config(recipe), open_data(pictures)
-    alone = Run([(data, 1.0)], data, tmp_path / 'one')
+    alone = Run([(data, 1.0)], [data], tmp_path / 'one')
     fit(config, alone, make_fabric('cpu'), False, lambda step, loss: None)
     two, one = (load_weights(folder / WEIGHTS).model.state_dict() for folder in (out, alone.out))
     torch.manual_seed(config.seed)

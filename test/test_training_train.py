@@ -444,7 +444,7 @@ def test_calibrated_weights_can_be_saved_and_read(pairs, labelled, tmp_path):
     torch.manual_seed(0)
     model = LiquidClassifier().eval()
     start = WeightsMetadata(96, 0.5, 0.35, 'test', 'Apache-2.0', 'random')
-    result = calibrate(model, start, pairs)
+    result = calibrate(model, start, [pairs])
     assert 0 <= result.mask_iou <= 1
     assert result.metadata.mask_threshold in np.round(np.arange(0.1, 0.96, 0.05), 2)
     # Recall and false alarms are those of the threshold that was chosen.
@@ -453,17 +453,23 @@ def test_calibrated_weights_can_be_saved_and_read(pairs, labelled, tmp_path):
     loaded = load_weights(tmp_path / 'w.safetensors')
     assert loaded.metadata == result.metadata
     assert torch.equal(loaded.model.presence.scale, model.presence.scale)
+    # Of several sets, all images count.
+    seen = []
+    both = calibrate(model, start, [pairs, labelled], lambda *at: seen.append(at))
+    total = len(pairs) + len(labelled)
+    assert seen == [(k, total) for k in range(total)]
+    assert both.presence_auroc != result.presence_auroc
     # Without masks the mask threshold is not touched.
-    unmasked = calibrate(model, start, labelled)
+    unmasked = calibrate(model, start, [labelled])
     assert unmasked.mask_iou is None
     assert unmasked.metadata.mask_threshold == 0.35
 
 
 def test_a_run_that_was_cut_off_goes_on(pairs, fabric, tmp_path):
     config = small('weak', steps=6)
-    run = Run([(pairs, 1.0)], RenderedPairs(pairs.folder), tmp_path / 'run', every=2)
+    run = Run([(pairs, 1.0)], [RenderedPairs(pairs.folder)], tmp_path / 'run', every=2)
     # Calibration is not what is looked at here.
-    run = replace(run, held_out=_first(pairs, 2))
+    run = replace(run, held_out=[_first(pairs, 2)])
 
     def stop(step, loss):
         if step == 5:
@@ -512,9 +518,9 @@ def test_a_minute_of_training_beats_chance(shared_dir, tmp_path, fabric, name):
     init = shared_dir / 'weights' / 'mobilenet_v2_imagenet.npz'
     untrained = build(config.network, init)
     start = WeightsMetadata(side, 0.5, 0.5, 'none', 'Apache-2.0', 'ImageNet')
-    chance = calibrate(untrained.eval(), start, sets['val'])
+    chance = calibrate(untrained.eval(), start, [sets['val']])
     losses = []
-    run = Run([(sets['train'], 1.0)], sets['val'], tmp_path / 'run', encoder_init=init)
+    run = Run([(sets['train'], 1.0)], [sets['val']], tmp_path / 'run', encoder_init=init)
     result = fit(config, run, fabric, False, lambda step, loss: losses.append(loss))
     assert losses[-1] < 0.85 * losses[0]
     # Over the threshold that is best for each: 0.01 to 0.02 untrained, 0.13 to 0.19 when written.
@@ -527,7 +533,7 @@ def test_fine_tuning_takes_the_network_from_its_start(labelled, fabric, tmp_path
     network = LiquidClassifier('efficientnet_lite0', channels=16)
     start = tmp_path / 'lite.safetensors'
     save_weights(start, network, WeightsMetadata(SIZE, 0.5, 0.5, 'r', 'Apache-2.0', 'o'))
-    run = Run([(labelled, 1.0)], labelled, tmp_path / 'run', init=str(start))
+    run = Run([(labelled, 1.0)], [labelled], tmp_path / 'run', init=str(start))
     fit(small('weak', 1), run, fabric, False, lambda step, loss: None)
     assert load_weights(tmp_path / 'run' / 'weights.safetensors').model.config == network.config
     with pytest.raises(InputError, match='holds an encoder already'):
@@ -542,7 +548,7 @@ def test_fine_tuning_starts_from_given_weights(labelled, fabric, tmp_path):
     config = replace(
         config, optimiser=replace(config.optimiser, encoder_rate=0, head_rate=0, weight_decay=0)
     )
-    run = Run([(labelled, 1.0)], labelled, tmp_path / 'run', init='default')
+    run = Run([(labelled, 1.0)], [labelled], tmp_path / 'run', init='default')
     fit(config, run, fabric, False, lambda step, loss: None)
     start, end = load_weights('default'), load_weights(run.out / WEIGHTS)
     for key, value in start.model.state_dict().items():
@@ -554,7 +560,7 @@ def test_fine_tuning_starts_from_given_weights(labelled, fabric, tmp_path):
 def test_fine_tuning_ends_half_way(labelled, fabric, tmp_path):
     config = load_config('weak').with_run(1, 0)
     config = replace(config, batch=replace(config.batch, pairs=1, crop=64))
-    run = Run([(labelled, 1.0)], labelled, tmp_path / 'run', init='default')
+    run = Run([(labelled, 1.0)], [labelled], tmp_path / 'run', init='default')
     fit(config, run, fabric, False, lambda step, loss: None)
     start, end = load_weights('default').model, load_weights(run.out / WEIGHTS).model
     trained = Trainer(config, fabric, {'0:labelled': 'x'}, None, 'default')

@@ -29,7 +29,10 @@ LEAST_PIXELS = 20
 
 @dataclass(frozen=True, eq=False)
 class KnownPour:
-    """A rendered frame with its true `mask` (H, W), `liquid` and `flow`, m³/s."""
+    """A rendered frame with its true `mask` (H, W), `liquid` and `flow`, m³/s.
+
+    The liquid leaves the lip at `exit_height` (m, base frame) with `exit_speed` (m/s).
+    """
 
     frame: Frame
     mask: NDArray[np.bool_]
@@ -37,6 +40,8 @@ class KnownPour:
     target: Container
     liquid: str
     flow: float
+    exit_height: float
+    exit_speed: float
 
 
 def known_pour(seed: int, index: int, split: str = 'val') -> KnownPour | None:
@@ -76,7 +81,11 @@ def known_pour(seed: int, index: int, split: str = 'val') -> KnownPour | None:
         T_base_target=scene.target.T_base_container,
         name=f'{index:06d}',
     )
-    return KnownPour(frame, mask, scene.source.model, scene.target.model, liquid, scene.flow.rate)
+    flow = scene.flow
+    height, speed = float(flow.exit_point[2]), flow.speed
+    return KnownPour(
+        frame, mask, scene.source.model, scene.target.model, liquid, flow.rate, height, speed
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +158,7 @@ def measure_flow(
         yield None
         if pour is None:
             continue
-        frame = _misplaced(pour.frame, noise, np.random.default_rng((seed, index, 1)))
+        frame = misplaced(pour.frame, noise, np.random.default_rng((seed, index, 1)))
         for name, segments, model in kinds:
             pipeline = PourPipeline(
                 segments or TrueMask(pour.mask), pour.source, pour.target, 'axis', noise, model
@@ -169,8 +178,8 @@ def measure_flow(
     yield results
 
 
-def _misplaced(frame: Frame, noise: NoiseModel, rng: np.random.Generator) -> Frame:
-    """The frame with both containers' poses off."""
+def misplaced(frame: Frame, noise: NoiseModel, rng: np.random.Generator) -> Frame:
+    """Return the frame with both containers' poses off by a draw of `noise`."""
     assert frame.T_cam_source is not None
     assert frame.T_base_target is not None
     source, target = (

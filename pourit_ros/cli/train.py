@@ -27,8 +27,10 @@ def train(
         typer.Option(help='Folder from pourit synth or pourit collect; repeatable.'),
     ],
     val: Annotated[
-        Path,
-        typer.Option(help='Held-out folder of the same kind; both thresholds are chosen on it.'),
+        list[Path],
+        typer.Option(
+            help='Held-out folder of the same kind, repeatable; thresholds are chosen on these.'
+        ),
     ],
     out: Annotated[Path, typer.Option(help='Folder for the run.')],
     config: Annotated[
@@ -62,7 +64,7 @@ def train(
     Example: pourit train --config weak --data lab --val lab_val --init default --out run
     """
     check_inputs(
-        [] if encoder_init is None else [encoder_init], folders=[*data, val], weights=init
+        [] if encoder_init is None else [encoder_init], folders=[*data, *val], weights=init
     )
     for module in ('lightning_fabric', 'tensorboard'):
         if find_spec(module) is None:
@@ -78,13 +80,13 @@ def train(
     from ..training.fit import CHECKPOINT, Run, check, fit, make_fabric
     from ..training.processes import one_voice
 
-    given = [*data, val, *(path for path in (init, encoder_init) if path is not None)]
+    given = [*data, *val, *(path for path in (init, encoder_init) if path is not None)]
     check_working_folder(out, 'train', given, CHECKPOINT)
     sets = [open_data(folder) for folder in data]
     run = Run(
         # Every sample as often as any other.
         sets=[(s, len(s)) for s in sets],
-        held_out=open_data(val),
+        held_out=[open_data(folder) for folder in val],
         out=out,
         encoder_init=encoder_init,
         init=init,

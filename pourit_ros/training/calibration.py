@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -115,7 +115,7 @@ def steady_threshold(overlaps: npt.NDArray[np.floating]) -> int:
 def calibrate(
     network: LiquidClassifier,
     metadata: WeightsMetadata,
-    held_out: DataSet,
+    held_out: Sequence[DataSet],
     progress: Callable[[int, int], None] | None = None,
 ) -> Calibration:
     """Set the network's presence scale and bias, and choose both thresholds of the metadata.
@@ -125,25 +125,27 @@ def calibrate(
     the `steady_threshold` of the wet images in which that finds liquid (coverage ≥ 1/2 is liquid);
     without masks it stays as in the metadata.
 
-    `held_out` has images with and without liquid (`has_both`). `progress` receives the number of
-    samples done, and of how many.
+    Each set of `held_out` has images with and without liquid (`has_both`). `progress` receives the
+    number of samples done, and of how many.
     """
     network.presence.scale.data.fill_(1)
     network.presence.bias.data.zero_()
     # As if liquid were found in all, so that all masks are as at work.
     segmenter = Segmenter.from_model(network, replace(metadata, presence_threshold=0.0))
     scores: dict[bool, list[float]] = {True: [], False: []}
-    overlaps = []
-    for k in range(len(held_out)):
+    overlaps, masked = [], []
+    samples = [(data, k) for data in held_out for k in range(len(data))]
+    for done, (data, k) in enumerate(samples):
         if progress is not None:
-            progress(k, len(held_out))
-        sample = held_out[k]
+            progress(done, len(samples))
+        sample = data[k]
         result = segmenter.segment(sample.picture)
         scores[sample.liquid].append(_logit(result.probability))
         if sample.coverage is not None:
+            masked.append(len(scores[True]) - 1)
             overlaps.append(_overlaps(result.cam, sample.coverage >= 128))
         # A labelled folder lists its twins themselves.
-        if sample.twin is not None and held_out.has_masks:
+        if sample.twin is not None and data.has_masks:
             scores[False].append(_logit(segmenter.segment(sample.twin).probability))
     wet, dry = np.array(scores[True]), np.array(scores[False])
     scale, bias = platt(wet, dry)
@@ -154,7 +156,7 @@ def calibrate(
     chosen = replace(metadata, presence_threshold=round(split, 4))
     iou = None
     if overlaps:
-        found = wet > split
+        found = wet[masked] > split
         table = np.array(overlaps)
         number = steady_threshold(table[found] if found.any() else table)
         iou = float((table[:, number] * found).mean())

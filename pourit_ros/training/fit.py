@@ -47,7 +47,7 @@ class Run:
     """
 
     sets: Sequence[tuple[DataSet, float]]
-    held_out: DataSet
+    held_out: Sequence[DataSet]
     out: Path
     encoder_init: Path | None = None
     init: str | None = None
@@ -67,8 +67,9 @@ def check(config: TrainConfig, run: Run, resume: bool, processes: int = 1) -> No
         raise InputError(f'{run.out}: holds an interrupted run; --resume continues it')
     if resume and not checkpoint.is_file():
         raise InputError(f'no checkpoint {checkpoint}; start without --resume')
-    if not run.held_out.has_both:
-        raise InputError(f'{run.held_out.folder}: thresholds need images with and without liquid')
+    for held_out in run.held_out:
+        if not held_out.has_both:
+            raise InputError(f'{held_out.folder}: thresholds need images with and without liquid')
     pairs = config.batch.pairs
     if pairs < processes:
         raise InputError(
@@ -104,7 +105,7 @@ def fit(
         trainer.resume(checkpoint)
     run.out.mkdir(parents=True, exist_ok=True)
     first = fabric.is_global_zero
-    monitor = Monitor(run.out, _fixed_pictures(run.held_out), trainer.step) if first else None
+    monitor = Monitor(run.out, _fixed_pictures(run.held_out[0]), trainer.step) if first else None
     mean: float | None = None
     for batch in _batches(Cropper(run.sets, config), trainer, run.workers):
         losses = trainer.advance(batch)
