@@ -70,7 +70,8 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.chmod(0o666 & ~_umask())
         partial.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        with uninterrupted():
+            partial.unlink(missing_ok=True)
 
 
 def check_file(path: Path, inputs: Iterable[str | Path] = (), overwrite: bool = False) -> None:

@@ -249,6 +249,44 @@ def test_a_signal_while_an_empty_working_folder_goes(tmp_path, name):
     assert done.returncode == 128 + signal.SIGTERM, done.stderr
 
 
+# A signal comes before every call of one kind while what was begun is removed.
+CUT_OFF_FILE = """
+import os, signal, sys
+from pathlib import Path
+from pourit_ros.bags.writer import BagWriter
+from pourit_ros.cli import main
+from pourit_ros.files import replacing
+
+out, kind, name = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+plain = getattr(os, name)
+
+def cut_off(*arguments, **options):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return plain(*arguments, **options)
+
+def work():
+    with replacing(out) if kind == 'file' else BagWriter(out) as begun:
+        if kind == 'file':
+            begun.write_text('half')
+        setattr(os, name, cut_off)
+        raise ValueError
+
+main.app = work
+main.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ('kind', 'name'), [('file', 'unlink'), ('bag', 'unlink'), ('bag', 'rmdir')]
+)
+def test_a_signal_while_a_partial_file_goes(tmp_path, kind, name):
+    command = [sys.executable, '-c', CUT_OFF_FILE, tmp_path / 'out', kind, name]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert list(tmp_path.iterdir()) == []
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr
+    assert done.stderr == 'pourit: interrupted\n'
+
+
 def test_an_error_that_follows_from_an_interruption_is_reported_as_one():
     cause = """
 import os, signal, sys

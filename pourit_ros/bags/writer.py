@@ -22,6 +22,7 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
+from ..files import uninterrupted
 from ..messages.contract import MONITOR, PERCEPTION
 from ..messages.rosbag import build, typestore
 from .errors import BagError
@@ -77,7 +78,8 @@ class BagWriter:
             else:
                 self._writer.abort()
         finally:
-            shutil.rmtree(self._partial, ignore_errors=True)
+            with uninterrupted():
+                shutil.rmtree(self._partial, ignore_errors=True)
 
     def write(self, topic: str, type_name: str, fields: Mapping[str, Any], stamp_ns: int) -> None:
         """Write a message given by its fields (`messages.encode`), recorded at the stamp."""

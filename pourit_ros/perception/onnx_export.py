@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import copy
 import io
-import os
 import warnings
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
+from ..files import replacing
 from .backends import Backend
 from .classifier import LiquidClassifier
 from .encoders import ENCODERS
@@ -68,8 +68,7 @@ def save_onnx(path: Path, model: LiquidClassifier, metadata: WeightsMetadata) ->
     model = model.eval().cpu().to(memory_format=torch.contiguous_format)
     slope = model.presence.scale.item() / model.presence.sharpness
     header = {'architecture': ARCHITECTURE, 'presence_slope': repr(slope), **metadata.to_header()}
-    partial = path.with_name(f'.{path.stem}.{os.getpid()}.onnx')
-    try:
+    with replacing(path) as partial:
         proto = onnx.load_model_from_string(_trace(model))
         onnx.helper.set_model_props(proto, header)
         partial.write_bytes(proto.SerializeToString())
@@ -78,9 +77,6 @@ def save_onnx(path: Path, model: LiquidClassifier, metadata: WeightsMetadata) ->
             raise WeightsError(
                 f'{path}: not written, onnxruntime differs from PyTorch by {error:.2g}'
             )
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return error
 
 

@@ -368,8 +368,9 @@ def _mirrored(
     normal = np.broadcast_to(np.asarray(backdrop.up, np.float32), points.shape)
     upward = reflect(direction, normal).astype(np.float32)
     hits = tracer.hit(points, upward)
+    distance = np.where(hits.found, hits.distance, 0)
     # What the camera does not see either stands in a cup, whose wall hides it from the table too.
-    at = hits.found & _seen(backdrop, points + upward * hits.distance[:, None])
+    at = hits.found & _seen(backdrop, points + upward * distance[:, None])
     if not at.any():
         return added
     _, strength = refract(direction[at], normal[at], 1 / TABLE_IOR)
