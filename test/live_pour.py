@@ -7,8 +7,8 @@ import time
 
 import cv2
 import numpy as np
-import pytest
 import torch
+from ros_listener import join
 
 from pourit_ros.geometry import Container, PinholeCamera, Pose
 from pourit_ros.messages import encode
@@ -105,20 +105,11 @@ class Client:
     """A camera, a tracker and a listener, in this process; the camera offers best effort."""
 
     def __init__(self, nodes):
-        import rclpy
         from diagnostic_msgs.msg import DiagnosticArray
         from rclpy.executors import SingleThreadedExecutor
         from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in nodes.environment.items():
-                if name.startswith(('ROS_', 'FAST')):
-                    patch.setenv(name, value)
-            self.context = rclpy.Context()
-            domain = int(nodes.environment['ROS_DOMAIN_ID'])
-            rclpy.init(context=self.context, domain_id=domain)
-            # With the first node comes Fast DDS' participant, which reads the profile.
-            self.node = rclpy.create_node('client', namespace='/pourit', context=self.context)
+        self.context, self.node = join(nodes, 'client')
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
         self.came = threading.Condition()

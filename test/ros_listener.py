@@ -13,22 +13,28 @@ from pourit_ros.messages.ros import fill, message_class
 PATIENCE = 60.0
 
 
+def join(nodes, name):
+    """A context and a node of this process, in the domain and with the profile of `nodes`."""
+    import rclpy
+
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in nodes.environment.items():
+            if key.startswith(('ROS_', 'FAST')):
+                patch.setenv(key, value)
+        context = rclpy.Context()
+        rclpy.init(context=context, domain_id=int(nodes.environment['ROS_DOMAIN_ID']))
+        # With the first node comes Fast DDS' participant, which reads the profile.
+        return context, rclpy.create_node(name, namespace='/pourit', context=context)
+
+
 class Listener:
     """Hears `topics` {name: type} in the domain of `nodes`; `on_message` sees each message."""
 
     def __init__(self, nodes, topics, latched=()):
-        import rclpy
         from rclpy.executors import SingleThreadedExecutor
         from rclpy.qos import DurabilityPolicy, QoSProfile
 
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in nodes.environment.items():
-                if name.startswith(('ROS_', 'FAST')):
-                    patch.setenv(name, value)
-            self.context = rclpy.Context()
-            domain = int(nodes.environment['ROS_DOMAIN_ID'])
-            rclpy.init(context=self.context, domain_id=domain)
-            self.node = rclpy.create_node('listener', namespace='/pourit', context=self.context)
+        self.context, self.node = join(nodes, 'listener')
         self.nodes = nodes
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
