@@ -22,6 +22,7 @@ from pourit_ros.perception import Segmenter
 from pourit_ros.perception.classifier import LiquidClassifier
 from pourit_ros.perception.encoders import ENCODERS
 from pourit_ros.perception.errors import WeightsError
+from pourit_ros.perception.find_weights import SHIPPED
 from pourit_ros.perception.onnx_backend import graph_name, load_onnx
 from pourit_ros.perception.onnx_export import save_onnx
 from pourit_ros.perception.published_network import PublishedNetwork
@@ -107,7 +108,7 @@ def test_shipped_graphs_say_what_torch_says(shape, region, tmp_path):
         assert (result.mask != expected.mask).mean() < 1e-3
 
 
-@pytest.mark.parametrize('name', ['default', 'weak'])
+@pytest.mark.parametrize('name', SHIPPED)
 def test_shipped_weights_see_what_they_see_in_torch(name, desk):
     image = read_image(desk / 'photo.jpg')
     model, metadata = load_weights(name)

@@ -81,9 +81,8 @@ def test_missing_input_is_said_before_anything_heavy_is_imported(words, tmp_path
 def test_an_unknown_name_brings_the_known_ones(pourit, tmp_path, monkeypatch):
     (tmp_path / 'mine.safetensors').touch()
     monkeypatch.setenv('POURIT_MODEL_DIR', str(tmp_path))
-    assert (
-        'choose one of default, weak, mine' in pourit('bench', 'speed', '--weights', 'nobody')[2]
-    )
+    said = pourit('bench', 'speed', '--weights', 'nobody')[2]
+    assert 'choose one of default, default-small, weak, mine' in said
 
 
 def test_two_sequences_have_different_names(pourit, tmp_path):

@@ -61,7 +61,7 @@ def chain(
     weights: Annotated[
         str | None,
         typer.Option(
-            help='Take masks from these weights (default, weak or a file); without it, '
+            help='Take masks from these weights (a shipped name or a file); without it, '
             'the true masks.'
         ),
     ] = None,

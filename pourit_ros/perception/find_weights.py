@@ -11,7 +11,7 @@ from pathlib import Path
 from ..resources import find_resource
 from .errors import WeightsError
 
-SHIPPED = ('default', 'weak')
+SHIPPED = ('default', 'default-small', 'weak')
 
 
 def find_weights(path_or_name: str | Path) -> Path:

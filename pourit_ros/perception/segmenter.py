@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 class Segmenter:
     """Find the stream of liquid in single images.
 
-    `weights`: a shipped name ('default', 'weak') or a file of `pourit train` or `pourit export`.
-    They run in onnxruntime; PyTorch runs the published network, encoders without a graph in
-    models/graphs, and CUDA where onnxruntime has none. `device`: 'auto' is CUDA if there is one,
-    otherwise the CPU; 'tensorrt' and 'openvino' need an onnxruntime with that provider. `threads`:
-    of onnxruntime for this model, or of PyTorch for the whole process; None leaves the number
-    unchanged. `refinement`: 'par' or 'guided' moves the CAM to edges of the image around the mask,
-    see `refine`. Raises WeightsError, and InputError for a missing device or package.
+    `weights`: a shipped name (`find_weights.SHIPPED`) or a file of `pourit train` or `pourit
+    export`. They run in onnxruntime; PyTorch runs the published network, encoders without a graph
+    in models/graphs, and CUDA where onnxruntime has none. `device`: 'auto' is CUDA if there is
+    one, otherwise the CPU; 'tensorrt' and 'openvino' need an onnxruntime with that provider.
+    `threads`: of onnxruntime for this model, or of PyTorch for the whole process; None leaves the
+    number unchanged. `refinement`: 'par' or 'guided' moves the CAM to edges of the image around
+    the mask, see `refine`. Raises WeightsError, and InputError for a missing device or package.
 
     `thresholds` start as the weights' own and may be set at any time. Any thread may call it, one
     at a time.
