@@ -79,7 +79,8 @@ def synthetic(tmp_path) -> Path:
             meta['stratum'] = 'thin'
         folder.mkdir(exist_ok=True)
         (folder / f'{stem}_meta.json').write_text(json.dumps(meta))
-        write(folder / f'{stem}_mask_visible.png', truth.astype(np.uint8) * 128)
+        for name in ('visible', 'through_glass'):
+            write(folder / f'{stem}_mask_{name}.png', truth.astype(np.uint8) * 128)
         write(folder / f'{stem}_pos_rgb.jpg', picture(seen))
         # The third negative is a false alarm.
         write(folder / f'{stem}_neg_rgb.jpg', picture(strip(3 if stem == '000002' else 0)))
@@ -116,6 +117,24 @@ def test_scores_of_a_synthetic_set(synthetic):
     assert presence['precision'] == pytest.approx(2 / 3)
     # Wet 1, 0, 1; dry 0, 0 and one between: 6 in order, 2 ties, 1 wrong.
     assert presence['auroc'] == pytest.approx((6 + 2 / 2) / 9)
+
+
+def test_what_shows_only_through_glass_counts_neither_way(synthetic):
+    """The found stream goes on behind glass for half its length."""
+    whole, visible = strip(8), strip(8)
+    visible[SIZE // 2 :] = False
+    write(synthetic / '000000_mask_visible.png', visible.astype(np.uint8) * 255)
+    scores = {}
+    for name, through in (('glass', whole), ('no glass', visible)):
+        write(synthetic / '000000_mask_through_glass.png', through.astype(np.uint8) * 255)
+        scores[name] = next(iter(ev.evaluate(Oracle(), load_eval_set(synthetic)))).score
+    assert scores['glass'].iou > 0.9
+    assert scores['glass'].tip_error < 2
+    curves = {name: score.intersections / score.unions for name, score in scores.items()}
+    assert curves['glass'][9] == pytest.approx(scores['glass'].iou)
+    # Without glass, the lower half of the mask is wrong.
+    assert scores['no glass'].iou < 0.7
+    assert scores['no glass'].tip_error > 10
 
 
 def test_the_curve_knows_no_presence(synthetic):

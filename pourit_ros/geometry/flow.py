@@ -44,9 +44,9 @@ class FlowModel:
     `EXACT`: for masks that are the stream's outline.
     """
 
-    widening: float = 0.63
-    pixel_share: float = 0.47
-    blob: float = 0.9e-3
+    widening: float = 0.64
+    pixel_share: float = 0.69
+    blob: float = 0.22e-3
     shape: float = 0.08
     lip: float = 0.25
     rounding: float = 0.06

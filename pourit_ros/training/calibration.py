@@ -15,7 +15,7 @@ from ..perception.classifier import LiquidClassifier
 from ..perception.masks import keep_stream
 from ..perception.segmenter import Segmenter
 from ..perception.weights import WeightsMetadata
-from .data_sets import DataSet
+from .data_sets import DataSet, Sample, counted
 from .metrics import auroc, overlap
 
 # Of pictures without liquid, so many may be taken for ones with it.
@@ -143,7 +143,7 @@ def calibrate(
         scores[sample.liquid].append(_logit(result.probability))
         if sample.coverage is not None:
             masked.append(len(scores[True]) - 1)
-            overlaps.append(_overlaps(result.cam, sample.coverage >= 128))
+            overlaps.append(_overlaps(result.cam, sample))
         # A labelled folder lists its twins themselves.
         if sample.twin is not None and data.has_masks:
             scores[False].append(_logit(segmenter.segment(sample.twin).probability))
@@ -172,11 +172,15 @@ def _logit(probability: float) -> float:
     return math.log(max(probability, 1e-12)) - math.log(max(1 - probability, 1e-12))
 
 
-def _overlaps(cam: npt.NDArray[np.float32], truth: npt.NDArray[np.bool_]) -> list[float]:
-    """IoU of the cleaned mask with the truth, for every candidate threshold."""
+def _overlaps(cam: npt.NDArray[np.float32], sample: Sample) -> list[float]:
+    """IoU of the cleaned mask with the coverage, for every candidate threshold."""
+    assert sample.coverage is not None
+    truth, counts = sample.coverage >= 128, np.ones(cam.shape, bool)
+    if sample.through_glass is not None:
+        counts = counted(sample.coverage, sample.through_glass)
     values = []
     for threshold in _THRESHOLDS:
-        mask = keep_stream(cam > threshold, cam)
+        mask = keep_stream(cam > threshold, cam) & counts
         intersection, union = overlap(mask, truth)
         values.append(intersection / max(union, 1))
     return values

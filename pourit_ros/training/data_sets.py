@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +19,9 @@ from ..formats.labels_csv import LABELS, read_labels
 
 Picture = NDArray[np.uint8]
 META = '_meta.json'
+# Share of a pixel or cell that shows only through glass; less is the soft edge of the visible
+# stream.
+GLASS = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +38,14 @@ class Sample:
     twin: Picture | None = None
     coverage: Picture | None = None
     through_glass: Picture | None = None
+
+
+def counted(visible: Picture, through_glass: Picture) -> NDArray[np.bool_]:
+    """Pixels (H, W) that count for scores: liquid, or without liquid that shows through glass.
+
+    Both (H, W), coverage 0..255.
+    """
+    return np.asarray((visible >= 128) | (through_glass < 255 * GLASS))
 
 
 class RenderedPairs:
@@ -55,7 +67,7 @@ class RenderedPairs:
         """Read a pair."""
         wet, dry, mask, whole = self._files(self.stems[index])
         visible = read_grey(mask)
-        through_glass = np.clip(read_grey(whole).astype(int) - visible, 0, 255).astype(np.uint8)
+        through_glass = np.asarray(cv2.subtract(read_grey(whole), visible), np.uint8)
         return Sample(read_image(wet), True, read_image(dry), visible, through_glass)
 
     def files(self) -> Iterator[Path]:

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
 from ..formats.images import read_grey
 from ..formats.labels_csv import LABELS, read_labels
+from .data_sets import counted
 
 _META = '_meta.json'
 # Fewer pixels of a rendered stream than this have no shape that an IoU could be about.
@@ -31,6 +33,8 @@ class EvalItem:
     liquid: bool
     truth: Path | None = None
     """Mask or coverage of the stream, 0..255: from 128 on a pixel is liquid."""
+    whole: Path | None = None
+    """The same with what shows only through glass and counts neither way; None: nothing does."""
     groups: Mapping[str, str] = field(default_factory=dict)
     """What the scores are broken down by: name of the property to its value."""
     props: tuple[str, ...] | None = None
@@ -71,7 +75,7 @@ def load_eval_set(folder: Path) -> EvalSet:
         raise InputError(f'{folder}: lists no images')
     # A long run must not end at its last picture.
     for item in found.items:
-        for file in (item.image, item.truth):
+        for file in (item.image, item.truth, item.whole):
             if file is not None and not file.is_file():
                 raise InputError(f'{file}: no such file')
     return found
@@ -83,6 +87,16 @@ def read_truth(path: Path, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
     if mask.shape != shape:
         raise InputError(f'{path}: mask is {mask.shape}, but its image is {shape}')
     return mask
+
+
+def read_counted(item: EvalItem, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Pixels (H, W) that count for the scores of an item with a `truth`. Raises InputError."""
+    if item.whole is None or item.truth is None:
+        return np.ones(shape, bool)
+    whole, visible = read_grey(item.whole), read_grey(item.truth)
+    if not whole.shape == visible.shape == shape:
+        raise InputError(f'{item.whole}: mask is {whole.shape}, but its image is {shape}')
+    return counted(visible, np.asarray(cv2.subtract(whole, visible), np.uint8))
 
 
 def _synthetic(folder: Path) -> list[EvalItem]:
@@ -97,6 +111,7 @@ def _synthetic(folder: Path) -> list[EvalItem]:
                     folder / f'{stem}_{kind}_rgb.jpg',
                     liquid,
                     folder / f'{stem}_mask_visible.png' if liquid else None,
+                    folder / f'{stem}_mask_through_glass.png' if liquid else None,
                     groups,
                     props,
                 )
@@ -131,7 +146,7 @@ def _with_masks(folder: Path) -> list[EvalItem]:
         for path in sorted((folder / name).glob('*.jpg')):
             truth = masks.pop(path.stem, None) if liquid else None
             groups = {'prefix': path.stem.split('_')[0]}
-            items.append(EvalItem(path.stem, path, liquid, truth, groups))
+            items.append(EvalItem(path.stem, path, liquid, truth, groups=groups))
     if masks:
         raise InputError(f'{min(masks.values())}: has no image of that name in pos/')
     return items

@@ -17,7 +17,7 @@ from ..formats.images import read_image
 from ..perception.masks import keep_stream
 from ..perception.segmentation import Segmentation
 from . import metrics
-from .eval_sets import EvalItem, EvalSet, read_truth
+from .eval_sets import EvalItem, EvalSet, read_counted, read_truth
 
 #: Thresholds on the CAM that the IoU is drawn over.
 THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(1, 20))
@@ -88,22 +88,25 @@ def score_item(segmenter: Segments, item: EvalItem, min_px: int) -> Case:
         truth = read_truth(item.truth, rgb.shape[:2])
         truth_px = int(truth.sum())
         if truth_px >= min_px:
-            score = _score(result, truth)
+            score = _score(result, truth, read_counted(item, truth.shape))
     mask_px = int(result.mask.sum())
     return Case(item, result.probability, result.present, mask_px, truth_px, score)
 
 
-def _score(result: Segmentation, truth: npt.NDArray[np.bool_]) -> MaskScore:
+def _score(
+    result: Segmentation, truth: npt.NDArray[np.bool_], counted: npt.NDArray[np.bool_]
+) -> MaskScore:
     curve = np.array(
         [
-            metrics.overlap(keep_stream(result.cam > threshold, result.cam), truth)
+            metrics.overlap(keep_stream(result.cam > threshold, result.cam) & counted, truth)
             for threshold in THRESHOLDS
         ],
         np.int64,
     )
+    mask = result.mask & counted
     return MaskScore(
-        *metrics.overlap(result.mask, truth),
-        metrics.tip_error(result.mask, truth),
+        *metrics.overlap(mask, truth),
+        metrics.tip_error(mask, truth),
         metrics.stream_width(truth),
         curve[:, 0],
         curve[:, 1],

@@ -7,11 +7,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..data_sets import GLASS
 from ..twins import STRIDE
 from .dice import dice
-
-# Share of a cell: less is the soft edge of the visible stream.
-GLASS = 0.05
 
 
 def area_coverage(coverage: Tensor) -> Tensor:
