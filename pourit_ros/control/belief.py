@@ -3,8 +3,8 @@
 """What has been poured and what flows: outflow model and sight, weighed by their variances.
 
 A particle filter (Gordon, Salmond and Smith, IEE Proceedings F 140, 1993): each particle is a
-container with a fill, an error of the tilt and an error of the seen flow's calibration, and pours
-by the model. What is seen, and what should be seen and is not, decides which of them live on.
+container with a fill, an error of the tilt, a flow from which it is seen and an error of the seen
+flow's calibration, and pours by the model. What is seen, and what should be seen and is not, decides which of them live on.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ FRESH = 0.5
 # Share of images with a flow that is seen well in which it is missed, and of those without any in
 # which one is seen.
 MISSED, FALSE = 0.08, 0.02
-# How the chance to be seen grows about this share of the visible flow, and how steeply.
-SEEN_FROM, SEEN_WIDTH = 0.75, 0.13
+# How the chance to be seen grows about this share of the visible flow, and how steeply; and how
+# far the visible flow of a pour is from the usual one (logarithmic): a dark stream is seen late.
+SEEN_FROM, SEEN_WIDTH, SEEN_SIGMA = 0.75, 0.2, 0.5
 # Measured flows err further, now and then, than their deviation says.
 OUTLIER = 0.03
 # A seen tilt errs by so much (rad), a bottle that slips gets faster by so much (rad/s^1.5), and a
@@ -64,7 +65,7 @@ class Believed:
 class PourBelief:
     """The state of a pour from `outflow`; `fill` (m3) as told, `fill_sigma` (m3) how well.
 
-    `visible_flow`: the least that is surely seen, m3/s; `calibration_sigma`: of the seen flow, as
+    `visible_flow`: the least that is usually seen, m3/s; `calibration_sigma`: of the seen flow, as
     a share; `tilt_sigma`: of the reported tilt at the start, rad. Deterministic by `seed`.
     """
 
@@ -86,6 +87,7 @@ class PourBelief:
         self._tilt_error = tilt_sigma * _normal(rng, n)
         self._calibration_sigma = calibration_sigma
         self._calibration = np.exp(calibration_sigma * _normal(rng, n))
+        self._visible = visible_flow * np.exp(SEEN_SIGMA * _normal(rng, n))
         self._slip = np.zeros(n)
         # Error of the reported tilt and its rate, as seen: rad, rad/s.
         self._seen, self._seen_P = np.zeros(2), np.diag([1.0, 0.01])
@@ -192,7 +194,7 @@ class PourBelief:
         self._tilt_error += dt * self._slip
 
     def _visibility(self, flows: NDArray[np.float64]) -> NDArray[np.float64]:
-        x = (flows / self.visible_flow - SEEN_FROM) / SEEN_WIDTH
+        x = (flows / self._visible - SEEN_FROM) / SEEN_WIDTH
         return np.asarray(1 / (1 + np.exp(-np.clip(x, -30, 30))))
 
     def _draw(self, weight: NDArray[np.float64]) -> None:
@@ -202,12 +204,13 @@ class PourBelief:
         of = np.minimum(np.searchsorted(np.cumsum(weight), places), PARTICLES - 1)
         apart = 0.1
         # About the mean, shrunk, so that the spread stays what it is (Liu and West, 2001).
-        for name in ('_tilt_error', '_calibration'):
+        for name in ('_tilt_error', '_calibration', '_visible'):
             value = getattr(self, name)[of]
             mean, spread = value.mean(), value.std()
             value = mean + np.sqrt(1 - apart**2) * (value - mean)
             setattr(self, name, value + apart * spread * rng.standard_normal(PARTICLES))
         self._calibration = np.maximum(self._calibration, 0.1)
+        self._visible = np.maximum(self._visible, 0.1 * self.visible_flow)
         for name in ('_volume', '_flow', '_poured', '_speed', '_slip'):
             setattr(self, name, getattr(self, name)[of])
         self._flows.pick(of)

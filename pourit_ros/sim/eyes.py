@@ -20,7 +20,7 @@ from .cell import Cell
 NANOSECONDS = 1e9
 # How the network's masks err at 320x240, measured in the cell (docs/simulation.md): the flow that
 # every other image shows, how steeply that grows, and images that show a flow without one.
-SEEN_HALF, SEEN_STEEP, FALSE = 1.6e-6, 3.0, 0.02
+SEEN_HALF, SEEN_STEEP, FALSE = 3.0e-6, 3.0, 0.04
 # Noise of the offset, m, and how far off a whole trial may be.
 OFFSET_NOISE, OFFSET_BIAS = 0.003, 0.004
 # Flows are told about this one, m3/s, whatever flows; logarithmic errors of a trial and an image.
