@@ -4,7 +4,8 @@
 
 A particle filter (Gordon, Salmond and Smith, IEE Proceedings F 140, 1993): each particle is a
 container with a fill, an error of the tilt, a flow from which it is seen and an error of the seen
-flow's calibration, and pours by the model. What is seen, and what should be seen and is not, decides which of them live on.
+flow's calibration, and pours by the model. What is seen, and what should be seen and is not,
+decides which of them live on.
 """
 
 from __future__ import annotations
