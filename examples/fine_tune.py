@@ -28,7 +28,7 @@ def main() -> None:
     data = open_data(arguments.data)
     run = Run(
         sets=[(data, len(data))],
-        held_out=open_data(arguments.held_out),
+        held_out=[open_data(arguments.held_out)],
         out=arguments.out,
         init='default',
     )

@@ -48,7 +48,7 @@ class Segmenter:
     >>> import numpy as np
     >>> segmenter = Segmenter('default', device='cpu')
     >>> segmenter
-    <Segmenter 'default' on cpu, onnxruntime: presence > 0.57, mask > 0.40>
+    <Segmenter 'default' on cpu, onnxruntime: presence > 0.82, mask > 0.50>
     >>> image = np.zeros((480, 640, 3), np.uint8)
     >>> seen = segmenter(image)
     >>> seen.present, seen.mask.shape
