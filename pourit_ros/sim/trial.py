@@ -27,7 +27,7 @@ RATE = 15.0
 REPORTS = 30.0
 """Poses of the bottle per second, from the arm's joints."""
 VISIBLE = 3.2e-6
-"""What the camera of the cell surely sees, m3/s (docs/simulation.md)."""
+"""From here on the camera of the cell usually sees a flow, m3/s (docs/simulation.md)."""
 MOST_POSE_AGE = 0.5
 """With a third of 15 images a second lost, the cup's poses come this late (s) now and then."""
 LONGEST = 40.0
