@@ -57,8 +57,7 @@ def collect(weights: str, count: int, seed: int, noise: NoiseModel) -> list[np.n
         frame = misplaced(pour.frame, noise, np.random.default_rng((seed, index, 1)))
         PourPipeline(segmenter, pour.source, pour.target, 'axis', noise, model)(frame)
         for slices, fit in model.kept:
-            lip = model.lip * np.exp(-slices.drop / model.rounding)
-            weight = (model.shape**2 + lip**2) ** -1
+            weight = model.spread(slices.drop) ** -2
             radius = true_radius(pour, slices, fit)
             row = np.stack([radius, slices.pixel, slices.radius, weight / weight.sum()], axis=1)
             rows.append(row)
@@ -75,7 +74,8 @@ def main() -> None:
     pours = collect(args.weights, args.count, args.seed, NoiseModel())
 
     def errors(values: np.ndarray) -> np.ndarray:
-        shown = [values[0] * p[:, 0] + values[1] * p[:, 1] + 1e-3 * values[2] for p in pours]
+        model = FlowModel(values[0], values[1], 1e-3 * values[2])
+        shown = [model.shown(p[:, 0], p[:, 1]) for p in pours]
         pairs = zip(pours, shown, strict=True)
         return np.array([np.log(p[:, 2] / s) @ p[:, 3] for p, s in pairs])
 

@@ -21,7 +21,13 @@ from pourit_ros.perception.weights import WeightsMetadata, load_weights, save_we
 from pourit_ros.synth.sets.dataset import make_dataset
 from pourit_ros.synth.sets.engines import CompositeEngine
 from pourit_ros.training.batches import Cropper
-from pourit_ros.training.calibration import calibrate, platt, recall_first, steady_threshold
+from pourit_ros.training.calibration import (
+    _overlaps,
+    calibrate,
+    platt,
+    recall_first,
+    steady_threshold,
+)
 from pourit_ros.training.config import load_config
 from pourit_ros.training.data_sets import RenderedPairs, Sample, fingerprint, open_data
 from pourit_ros.training.fit import CHECKPOINT, WEIGHTS, Run, check, fit, make_fabric
@@ -438,6 +444,18 @@ def test_a_threshold_near_a_half_is_kept_where_another_is_hardly_better():
     assert level.std(ddof=1) / np.sqrt(50) < 0.5 / (count - 1)
     assert steady_threshold(steep) == 0
     assert steady_threshold(steep[:1]) == 0
+
+
+def test_calibration_does_not_count_what_shows_only_through_glass():
+    shown = np.zeros((40, 40), np.uint8)
+    shown[5:35, 18:22] = 255
+    visible, behind = shown.copy(), shown.copy()
+    visible[20:], behind[:20] = 0, 0
+    cam = (shown / 255).astype(np.float32)
+    picture = np.zeros((40, 40, 3), np.uint8)
+    for through, expected in ((behind, 1.0), (np.zeros_like(behind), 0.5)):
+        sample = Sample(picture, True, None, visible, through)
+        assert _overlaps(cam, sample) == pytest.approx([expected] * len(_overlaps(cam, sample)))
 
 
 def test_calibrated_weights_can_be_saved_and_read(pairs, labelled, tmp_path):

@@ -60,7 +60,7 @@ class FlowModel:
         covers how the speed is known, the width's calibration and the stream's shape.
         """
         drop, radius, pixel = slices.drop, slices.radius, slices.pixel
-        spread = np.hypot(self.shape, self.lip * np.exp(-drop / self.rounding))
+        spread = self.spread(drop)
         weight = spread**-2
         # Robust: a slice whose flow is far from the others' counts for less.
         fitted = np.hypot(fit.horizontal_speed, fit.downward_speed)
@@ -75,8 +75,7 @@ class FlowModel:
         density = self._speeds(fit)
         likely = density > density.max() - NEGLIGIBLE
         speed = np.sqrt(SPEEDS[likely, None] ** 2 + 2 * GRAVITY * drop)
-        shown = np.sqrt(FLOWS[:, None, None] / (np.pi * speed))
-        shown = self.widening * shown + self.pixel_share * pixel + self.blob
+        shown = self.shown(np.sqrt(FLOWS[:, None, None] / (np.pi * speed)), pixel)
         miss = (np.log(radius) - np.log(shown)) @ weight
         likelihood = -0.5 * (miss / sigma) ** 2
         prior = _log_normal(FLOWS, self.usual_flow)[:, None] + density[likely]
@@ -86,6 +85,16 @@ class FlowModel:
             np.interp([LOWER, 0.5, UPPER], cumulative / posterior.sum(), np.log(FLOWS))
         )
         return float(middle), float(0.5 * (high - low))
+
+    def spread(self, drop: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scatter (N,) of the width, relative, so far (N,) m below the top."""
+        return np.hypot(self.shape, self.lip * np.exp(-drop / self.rounding))
+
+    def shown(
+        self, radius: NDArray[np.float64], pixel: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Half the width (..., N) m in masks of round streams of a `radius` (..., N) m."""
+        return self.widening * radius + self.pixel_share * pixel + self.blob
 
     def radius(self, seen: NDArray[np.float64], pixel: NDArray[np.float64]) -> NDArray[np.float64]:
         """Radius (N,) m of round streams that are `seen` with half the width (N,) m."""
